@@ -40,23 +40,20 @@ make_scratch()
 	trap 'exit 1' HUP INT TERM
 }
 
-# The source files below the given folders or files that exist, by git where
-# there is git, else by name.
+# The source files among and below the given paths: by git where there is git,
+# else by name.
 sources()
 {
 	(
 		cd "$srcdir" || exit 1
-		if [ -e .git ] && git ls-files -- "$@" 2>/dev/null; then
-			exit 0
+		if [ ! -e .git ] || ! git ls-files -- "$@" 2>/dev/null; then
+			for path in "$@"; do
+				[ ! -e "$path" ] || find "$path" -type f \( -path "$path" -o -name '*.[ch137]' -o \
+					-name '*.sh' -o -name '*.py' -o -name '*.in' -o -name '*.map' -o -name '*.m4' \)
+			done
 		fi
-		for path in "$@"; do
-			[ -e "$path" ] || continue
-			find "$path" -type f \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.map' -o \
-				-name '*.in' -o -name '*.[137]' -o -name '*.supp' -o -name '*.md' -o ! -name '*.*' \) \
-				! -perm -100 -o -type f -perm -100 \( -name '*.sh' -o -name '*.py' -o -name bootstrap -o -name run \)
-		done
 	) | while IFS= read -r path; do
-		[ -f "$srcdir/$path" ] && printf '%s\n' "$path"
+		[ ! -f "$srcdir/$path" ] || printf '%s\n' "$path"
 	done
 }
 
