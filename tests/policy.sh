@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # Read by the policy tests.  They run in the build directory; $srcdir is the
 # source tree, with or without git.
 
@@ -109,6 +110,10 @@ public_calls()
 {
 	for header in "$srcdir"/lib/ipckit.h "$srcdir"/lib/ipckit/*.h; do
 		strip_c "$header" | grep -v '^[[:space:]]*#'
-	done | tr '\n\t' '  ' | tr ';{}' '\n\n\n' | sed -n \
-		's/.*IPCK_API[^(]*[ *]\(ipck_[a-z0-9_]*\) *(.*/\1/p' | sort
+	done | tr '\n\t' '  ' | tr ';{}' '[\n*]' | awk '
+	sub(/.*IPCK_API/, "") && match($0, /ipck_[a-z0-9_]+ *\(/) {
+		name = substr($0, RSTART, RLENGTH)
+		sub(/ *\(/, "", name)
+		print name
+	}' | sort
 }
