@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Between kill.c and kill_trace.c: one run. */
+/* Between the files of the kill sweep: one run. */
 #ifndef TESTS_KILL_RUN_H
 #define TESTS_KILL_RUN_H
 
 #include "kill.h"
 
+#include <signal.h>
+
 /* For syscall(SYS_getppid, KILL_MAGIC, which): nobody else passes it arguments. */
 #define KILL_MAGIC 0x6b696c6c
 #define KILL_BEGIN 1
 #define KILL_END 2
+
+/* What the names of a run begin with: the pid of the sweep, the slot. */
+#define KILL_NAME "t%d.%u."
 
 /*
  * Shared by all processes of the run and the sweep that started it.  Written by
@@ -16,6 +21,8 @@
  * and the last check (any process).
  */
 struct kill_run {
+	pid_t sweep;            /* who started it */
+	unsigned slot;          /* which of the runs at one time */
 	unsigned target;        /* the point to kill at */
 	unsigned events;        /* points reached */
 	struct kill_point last; /* the last of them */
@@ -26,6 +33,12 @@ struct kill_run {
 	int failed;
 	char message[256];
 };
+
+/* The factor on deadlines: IPCK_TIMEOUT_SCALE. */
+double kill_scale(void);
+
+/* Makes this process the run's scenario; `mask` is for its processes. */
+void kill_scenario(const struct kill_sweep *s, struct kill_run *run, const sigset_t *mask) __attribute__((noreturn));
 
 /* Fails the run, with the first message. */
 void kill_fail(struct kill_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
