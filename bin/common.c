@@ -19,7 +19,7 @@
 
 static const char *tool_name = "ipckit"; /* what messages begin with */
 static const char *help_mode = "";       /* " MODE" in the hint, for a mode with a help of its own */
-static _Atomic int print_error;          /* errno of the first output that was lost */
+static int print_error; /* errno of the first output that was lost; under the lock of stdout */
 
 static long want_help, want_version, want_time, want_threads, pause_ms, seed;
 
@@ -47,7 +47,7 @@ struct option_set {
 };
 
 /* One write for the whole line, so that messages of several processes do not mix. */
-static void vmessage(const char *format, va_list ap)
+static __attribute__((format(printf, 1, 0))) void vmessage(const char *format, va_list ap)
 {
 	char text[4096];
 
@@ -100,12 +100,16 @@ bool tool_number(const char *text, long min, long max, long *value)
 int tool_print(const char *format, ...)
 {
 	va_list ap;
+	int error;
 
 	va_start(ap, format);
+	flockfile(stdout);
 	if (vprintf(format, ap) < 0 && print_error == 0)
 		print_error = errno;
+	error = print_error;
+	funlockfile(stdout);
 	va_end(ap);
-	return print_error == 0 ? 0 : -1;
+	return error == 0 ? 0 : -1;
 }
 
 int tool_finish(int status)
@@ -270,7 +274,11 @@ static void help_option(const struct tool *tool, const struct tool_option *row, 
 	char form[64];
 
 	snprintf(form, sizeof(form), "--%s%s%s", row->name, row->arg ? " " : "", row->arg ? row->arg : "");
-	tool_print(row->letter ? "  -%c, %-14s %s" : "  %c   %-14s %s", row->letter ? row->letter : ' ', form, row->help);
+	if (row->letter)
+		tool_print("  -%c, ", row->letter);
+	else
+		tool_print("      ");
+	tool_print("%-14s %s", form, row->help);
 	if (bit)
 		help_takers(tool, bit);
 	tool_print("\n");
@@ -280,7 +288,8 @@ static int print_help(const struct tool *tool, const struct option_set *set)
 {
 	unsigned used = 0;
 
-	tool_print("Usage: %s [MODE] [OPTION...]\n%s\n\nModes, the first runs when none is named:\n", tool->name, tool->about);
+	tool_print("Usage: %s [MODE] [OPTION...]\n%s\n\n", tool->name, tool->about);
+	tool_print("Modes, the first runs when none is named:\n");
 	for (const struct tool_mode *m = tool->modes; m->name; m++) {
 		tool_print("  %-18s %s\n", m->name, m->help);
 		if (m->main)
@@ -329,7 +338,8 @@ static int run_mode(const struct tool_mode *mode, const struct tool_args *args)
 	int status = mode->run(args);
 
 	if (want_time)
-		fprintf(stderr, "time: %.6f s by %s\n", tool_seconds() - start, args->threads ? "threads" : "processes");
+		fprintf(stderr, "time: %.6f s by %s\n", tool_seconds() - start,
+		        args->threads ? "threads" : "processes");
 	return tool_finish(status);
 }
 

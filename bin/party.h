@@ -18,7 +18,7 @@ struct party {
 	/* Filled in by parties_start. */
 	struct ipck_process *process; /* NULL: a thread */
 	pthread_t thread;
-	char name[24];
+	char name[32];
 	int status;
 };
 
