@@ -56,8 +56,8 @@ IPCK_BEGIN_DECLS
 
 /*
  * Starts a child by fork, which runs fn(arg) on a copy of this process' memory:
- * arg needs no copy and stays the caller's.  The child has the caught signals
- * back at their default and the signal mask of the caller, no thread but its
+ * arg needs no copy and stays the caller's.  The child has the caught standard
+ * signals back at their default and the signal mask of the caller, no thread but its
  * own, and none of the parent's unwritten output: standard output and error are
  * flushed before if nobody is writing to them, and are never written twice.  It
  * ends by: its own children ended or joined, standard output and error flushed,
@@ -102,7 +102,9 @@ IPCK_API bool ipck_process_alive(struct ipck_process *process);
  * Sends a signal; terminate is SIGTERM, kill is SIGKILL.  The _group forms reach
  * the whole group of a process started with .group, also what is left of it
  * after its leader ended, until ipck_process_close.  0, also if it has ended
- * already.  -EINVAL: no such signal, or no group of its own.  -EPERM.  -ECHILD.
+ * already.  -EINVAL: no such signal, or no group of its own.  -ENODATA: somebody
+ * else took its status, so its group cannot be told from a later one of that id.
+ * -EPERM.  -ECHILD.
  */
 IPCK_API int ipck_process_signal(struct ipck_process *process, int signal);
 IPCK_API int ipck_process_terminate(struct ipck_process *process);
