@@ -123,7 +123,7 @@ int tool_finish(int status)
 	if (print_error == 0)
 		return status;
 	if (!told)
-		tool_error("standard output: %s", ipck_strerror(print_error));
+		tool_error("standard output: %s", strerror(print_error));
 	told = true;
 	return status != 0 ? status : TOOL_FAILED;
 }

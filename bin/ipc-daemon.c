@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -52,7 +53,7 @@ static int start_worker(struct worker *worker, long pause_ms, bool daemon)
 {
 	*worker = (struct worker){.party = {.fn = work, .arg = worker, .daemon = daemon}, .pause_ms = pause_ms};
 	if (pipe2(worker->gate, O_CLOEXEC) < 0)
-		return tool_error("cannot make a pipe: %s", ipck_strerror(errno));
+		return tool_error("cannot make a pipe: %s", strerror(errno));
 	if (parties_start(&worker->party, 1, false) != 0)
 		return TOOL_FAILED;
 	close(worker->gate[0]);
