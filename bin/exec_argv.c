@@ -169,7 +169,7 @@ static void measure(const struct exec_template *t, const char *items, size_t siz
 	for (const char *item = items; item < items + size; item += strlen(item) + 1, count++)
 		if (t->places)
 			*bytes += template_cost(t, strlen(item));
-	*pointers = 1 + (size_t)t->count * (t->places ? count : 1) + count + 1;
+	*pointers = (size_t)t->count * (t->places ? count : 1) + count + 1;
 }
 
 char **template_fill(const struct exec_template *t, const char *items, size_t size)
@@ -181,7 +181,7 @@ char **template_fill(const struct exec_template *t, const char *items, size_t si
 	block = malloc(pointers * sizeof(*block) + bytes);
 	if (!block)
 		return NULL;
-	arg = block + 1;
+	arg = block;
 	text = (char *)(block + pointers);
 	for (int i = 0; i < t->count; i++) {
 		if (!strstr(t->word[i], PLACE)) {
@@ -196,11 +196,5 @@ char **template_fill(const struct exec_template *t, const char *items, size_t si
 	for (const char *item = items; !t->places && item < items + size; item += strlen(item) + 1)
 		*arg++ = (char *)item;
 	*arg = NULL;
-	return block + 1;
-}
-
-void template_release(char **argv)
-{
-	if (argv)
-		free(argv - 1);
+	return block;
 }

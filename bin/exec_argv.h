@@ -34,11 +34,9 @@ size_t template_room(const struct exec_template *t);
 size_t template_cost(const struct exec_template *t, size_t item_size);
 
 /*
- * The arguments of one run, in one block for template_release; the items stand
- * one behind the other, each ended by NUL, and must live as long.  One slot in
- * front of the first is free to be used.  NULL: out of memory.
+ * The arguments of one run, in one block to be freed; the items stand one behind
+ * the other, each ended by NUL, and must live as long.  NULL: out of memory.
  */
 char **template_fill(const struct exec_template *t, const char *items, size_t size);
-void template_release(char **argv);
 
 #endif

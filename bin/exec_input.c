@@ -37,9 +37,10 @@ struct exec_input {
 	char *buffer;
 	size_t begin, scan, end, capacity;
 
-	char *group;
-	size_t group_size, group_capacity, group_cost;
-	long group_items;
+	struct exec_group *group;
+	uint64_t number;                         /* of the group in the making */
+	size_t items_size, items_capacity, cost; /* of its items */
+	long items;
 };
 
 static bool is_stdin(const char *file)
@@ -226,72 +227,76 @@ static int find_item(struct exec_input *in, size_t *size)
 	return rc;
 }
 
-static void use_item(struct exec_input *in, size_t size)
+static int add_item(struct exec_input *in, size_t size)
 {
-	in->begin += size + 1;
-	in->scan = in->begin;
-	in->line++;
-}
-
-static int add_to_group(struct exec_input *in, size_t size)
-{
-	if (in->group_capacity - in->group_size < size + 1) {
-		size_t capacity = 2 * in->group_capacity + size + 256;
-		char *group = realloc(in->group, capacity);
+	if (in->items_capacity - in->items_size < size + 1) {
+		size_t capacity = 2 * in->items_capacity + size + 256;
+		struct exec_group *group = realloc(in->group, sizeof(*group) + capacity);
 
 		if (!group)
 			return -ENOMEM;
 		in->group = group;
-		in->group_capacity = capacity;
+		in->items_capacity = capacity;
 	}
-	memcpy(in->group + in->group_size, in->buffer + in->begin, size);
-	in->group_size += size;
-	in->group[in->group_size++] = '\0';
-	in->group_items++;
+	memcpy(in->group->items + in->items_size, in->buffer + in->begin, size);
+	in->items_size += size;
+	in->group->items[in->items_size++] = '\0';
+	in->items++;
 	return 0;
 }
 
-/* Takes items until the group is whole: 1, 0 at the end of the input. */
-static int complete_group(struct exec_input *in)
+/* The item at begin, if it is one: 1 it has been used; 0 it does not fit on the command line. */
+static int take_item(struct exec_input *in, size_t size)
 {
-	while (in->group_items < in->source.max_args) {
-		size_t size, cost;
-		int rc = find_item(in, &size);
+	size_t cost = template_cost(in->command, size);
+	int rc;
 
-		if (rc <= 0)
+	if (size > 0 || in->source.null) {
+		if (!in->source.null && memchr(in->buffer + in->begin, '\0', size))
+			return LINE_WITH_NUL;
+		if (in->items > 0 && in->cost + cost > in->room)
+			return 0;
+		rc = add_item(in, size);
+		if (rc < 0)
 			return rc;
-		if (in->source.null || size > 0) {
-			if (!in->source.null && memchr(in->buffer + in->begin, '\0', size))
-				return LINE_WITH_NUL;
-			cost = template_cost(in->command, size);
-			if (in->group_items > 0 && in->group_cost + cost > in->room)
-				return 1;
-			rc = add_to_group(in, size);
-			if (rc < 0)
-				return rc;
-			in->group_cost += cost;
-		}
-		use_item(in, size);
+		in->cost += cost;
 	}
+	in->begin += size + 1;
+	in->scan = in->begin;
+	in->line++;
 	return 1;
 }
 
-int input_next(struct exec_input *in, const char **items, size_t *size)
+/* Takes items until the group is whole, or the input ends: >= 0. */
+static int complete_group(struct exec_input *in)
+{
+	size_t size;
+	int rc = 1;
+
+	while (rc > 0 && in->items < in->source.max_args) {
+		rc = find_item(in, &size);
+		if (rc > 0)
+			rc = take_item(in, size);
+	}
+	return rc;
+}
+
+int input_next(struct exec_input *in, const struct exec_group **group, size_t *size)
 {
 	int rc = in->error ? in->error : complete_group(in);
 
-	if (rc == -EAGAIN)
+	if (rc < 0) {
+		if (rc != -EAGAIN && rc != -ECANCELED)
+			in->error = rc;
 		return rc;
-	if (rc < 0 && rc != -ECANCELED)
-		in->error = rc;
-	if (rc < 0)
-		return rc;
-	if (in->group_items == 0)
+	}
+	if (in->items == 0)
 		return 0;
-	*items = in->group;
-	*size = in->group_size;
-	in->group_size = in->group_cost = 0;
-	in->group_items = 0;
+	in->group->number = in->number++;
+	*group = in->group;
+	*size = sizeof(**group) + in->items_size;
+	in->items_size = in->cost = 0;
+	in->items = 0;
 	return 1;
 }
 
@@ -332,12 +337,12 @@ uint64_t input_count(const struct exec_source *source, const struct exec_templat
 	off_t start = lseek(0, 0, SEEK_CUR);
 	struct exec_input *in;
 	uint64_t count = 0;
-	const char *items;
+	const struct exec_group *group;
 	size_t size;
 
 	if (!all_regular(source) || input_open(&in, source, command) < 0)
 		return 0;
-	while (input_next(in, &items, &size) > 0)
+	while (input_next(in, &group, &size) > 0)
 		count++;
 	input_close(in);
 	if (start >= 0)

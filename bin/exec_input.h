@@ -24,16 +24,21 @@ struct exec_source {
 	long max_args; /* items of a group; fewer if no more fit on a command line */
 };
 
+struct exec_group {
+	uint64_t number; /* of the groups before it */
+	char items[];    /* one behind the other, each ended by NUL */
+};
+
 /* Checks that the files can be read.  0, or -1 after a message. */
 int input_open(struct exec_input **out, const struct exec_source *source, const struct exec_template *command);
 void input_close(struct exec_input *in);
 
 /*
- * The next group: its items one behind the other, each ended by NUL, valid until
- * the next call.  1; 0 at the end; -EAGAIN: nothing has come yet; any other
- * error ends the input, input_error tells it.
+ * The next group, valid until the next call, and its bytes.  1; 0 at the end;
+ * -EAGAIN: nothing has come yet; any other error ends the input, input_error
+ * tells it.
  */
-int input_next(struct exec_input *in, const char **items, size_t *size);
+int input_next(struct exec_input *in, const struct exec_group **group, size_t *size);
 
 /* Waits until there may be input, or `bell` is readable; at most that long. */
 void input_wait(struct exec_input *in, int bell, int milliseconds);

@@ -73,10 +73,7 @@ int spool_begin(struct exec_spool *s, const char *directory)
 			return rc;
 		s->fd = rc;
 	}
-	rc = open_writer(s);
-	if (rc < 0)
-		spool_close(s);
-	return rc;
+	return open_writer(s);
 }
 
 off_t spool_end(struct exec_spool *s)
@@ -119,18 +116,18 @@ void spool_close(struct exec_spool *s)
 	s->fd = s->writer = -1;
 }
 
-int spool_read(int fd, void *to, size_t size)
+ssize_t spool_read(int fd, void *to, size_t size)
 {
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(fd, (char *)to + done, size - done, (off_t)done);
+	size_t done = 0;
+	ssize_t n = 1;
 
-		if (n == 0)
-			return -EIO;
+	while (done < size && n != 0) {
+		n = pread(fd, (char *)to + done, size - done, (off_t)done);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
-	return 0;
+	return (ssize_t)done;
 }
 
 /* After a write that moved nothing: 0 to try again. */

@@ -32,8 +32,8 @@ off_t spool_end(struct exec_spool *s);
 void spool_recycle(struct exec_spool *s, off_t size);
 void spool_close(struct exec_spool *s);
 
-/* Reads `size` bytes from the beginning of the file into memory: 0, -errno. */
-int spool_read(int fd, void *to, size_t size);
+/* Reads up to `size` bytes from the beginning of the file: their number, -errno. */
+ssize_t spool_read(int fd, void *to, size_t size);
 
 /*
  * Writes all of it: 0, -errno; -ECANCELED when ipck_interrupted() becomes true
