@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec_argv.h"
 
-#include <ipckit.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -100,7 +98,7 @@ int template_init(struct exec_template *t, char *const *word, int count)
 	rc = find_command(word[0], &t->path);
 	if (rc == 0)
 		return 0;
-	tool_error("cannot run '%s': %s", word[0], ipck_strerror(rc));
+	tool_error("cannot run '%s': %s", word[0], strerror(-rc));
 	return rc == -ENOENT || rc == -ENOTDIR ? EXEC_NOT_FOUND : EXEC_NOT_EXECUTABLE;
 }
 

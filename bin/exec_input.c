@@ -77,13 +77,13 @@ int input_open(struct exec_input **out, const struct exec_source *source, const 
 		int rc = check_file(source->file[i]);
 
 		if (rc < 0) {
-			tool_error("%s: %s", file_name(source->file[i]), ipck_strerror(rc));
+			tool_error("%s: %s", file_name(source->file[i]), strerror(-rc));
 			return -1;
 		}
 	}
 	in = calloc(1, sizeof(*in));
 	if (!in) {
-		tool_error("%s", ipck_strerror(-ENOMEM));
+		tool_error("%s", strerror(ENOMEM));
 		return -1;
 	}
 	in->source = *source;
@@ -318,7 +318,7 @@ bool input_error(const struct exec_input *in)
 		tool_error("%s: line %" PRIu64 " holds a NUL byte (are its items ended by NUL? see --null)", name,
 		           in->line + 1);
 	else
-		tool_error("%s: %s", name, ipck_strerror(in->error));
+		tool_error("%s: %s", name, strerror(-in->error));
 	return true;
 }
 

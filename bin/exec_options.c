@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -107,7 +108,7 @@ int options_read(struct exec_options *o, int argc, char **argv)
 	*o = (struct exec_options){.jobs = ipck_cpu_count(), .progress = isatty(2), .source.max_args = 1};
 	o->files = calloc((size_t)argc + 1, sizeof(*o->files));
 	if (!o->files)
-		return tool_error("%s", ipck_strerror(-ENOMEM));
+		return tool_error("%s", strerror(ENOMEM));
 	o->source.file = o->files;
 	argv[0] = (char *)"ipc-pool"; /* getopt_long begins its messages with it */
 	while (rc == 0 && (c = getopt_long(argc, argv, "+0a:hj:n:", longs, NULL)) != -1)

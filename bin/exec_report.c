@@ -58,9 +58,9 @@ void report_result(struct exec_report *r, const struct flight_entry *e, const st
 	if (result->end == EXEC_SIGNALED)
 		tell_signal(e, "killed", result->value);
 	else if (result->end == EXEC_NOT_STARTED)
-		tool_error("item %s: cannot be started: %s", label(e), ipck_strerror(result->value));
+		tool_error("item %s: cannot be started: %s", label(e), strerror(-result->value));
 	else if (result->end == EXEC_NO_OUTPUT)
-		tool_error("item %s: its output is lost: %s", label(e), ipck_strerror(result->value));
+		tool_error("item %s: its output is lost: %s", label(e), strerror(-result->value));
 }
 
 void report_death(struct exec_report *r, const struct flight_entry *e, const struct ipck_status *status)

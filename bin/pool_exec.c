@@ -228,7 +228,7 @@ static int give_out(struct exec *x, const struct ipck_item *item)
 
 static int system_error(const char *what)
 {
-	tool_error("%s: %s", what, ipck_strerror(-errno));
+	tool_error("%s: %s", what, strerror(errno));
 	return -1;
 }
 
@@ -258,7 +258,7 @@ static int check_directory(struct exec_plan *plan)
 	plan->directory = directory && *directory ? directory : "/tmp";
 	fd = spool_file(plan->directory);
 	if (fd < 0) {
-		tool_error("no temporary file in %s: %s", plan->directory, ipck_strerror(fd));
+		tool_error("no temporary file in %s: %s", plan->directory, strerror(-fd));
 		return -1;
 	}
 	close(fd);
@@ -317,7 +317,7 @@ static void explain(struct exec *x, int rc)
 
 	report_clear(&x->report);
 	if (x->lost)
-		tool_error("%s: %s", x->lost, ipck_strerror(rc));
+		tool_error("%s: %s", x->lost, strerror(-rc));
 	else if (!input_error(x->input))
 		tool_error("the pool: %s%s%s", ipck_strerror(rc), reason ? ": " : "", reason ? reason : "");
 }
