@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 
 static const char *tool_name = "ipckit"; /* what messages begin with */
 static const char *help_mode = "";       /* " MODE" in the hint, for a mode with a help of its own */
-static int print_error; /* errno of the first output that was lost; under the lock of stdout */
+static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
+static int print_error; /* errno of the first output that was lost; under print_lock */
 
 static long want_help, want_version, want_time, want_threads, pause_ms, seed;
 
@@ -103,11 +105,11 @@ int tool_print(const char *format, ...)
 	int error;
 
 	va_start(ap, format);
-	flockfile(stdout);
+	pthread_mutex_lock(&print_lock);
 	if (vprintf(format, ap) < 0 && print_error == 0)
 		print_error = errno;
 	error = print_error;
-	funlockfile(stdout);
+	pthread_mutex_unlock(&print_lock);
 	va_end(ap);
 	return error == 0 ? 0 : -1;
 }
@@ -123,7 +125,7 @@ int tool_finish(int status)
 	if (print_error == 0)
 		return status;
 	if (!told)
-		tool_error("standard output: %s", ipck_strerror(print_error));
+		tool_error("standard output: %s", strerror(print_error));
 	told = true;
 	return status != 0 ? status : TOOL_FAILED;
 }

@@ -15,6 +15,7 @@
 struct party {
 	int (*fn)(void *arg); /* returns an exit status: 0, or TOOL_FAILED after a message */
 	void *arg;
+	bool daemon; /* a process that ends with its parent */
 	/* Filled in by parties_start. */
 	struct ipck_process *process; /* NULL: a thread */
 	pthread_t thread;
