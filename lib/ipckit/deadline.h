@@ -57,10 +57,9 @@ IPCK_API struct ipck_deadline ipck_interruptible(struct ipck_deadline deadline);
 /*
  * Interrupts this process: from now on, until ipck_interrupt_clear(), every
  * interruptible wait of this process returns -ECANCELED instead of sleeping;
- * those asleep wake at once in the thread that runs the signal handler, within
- * 250 ms in others.  Made for a handler of SIGINT: async-signal-safe, keeps
- * errno.  A call that can succeed without sleeping still does.  A forked child
- * begins not interrupted.
+ * those asleep notice within 250 ms, most of them at once.  Made for a handler of
+ * SIGINT: async-signal-safe, keeps errno.  A call that can succeed without
+ * sleeping still does.  A forked child begins not interrupted.
  */
 IPCK_API void ipck_interrupt(void);
 IPCK_API void ipck_interrupt_clear(void);

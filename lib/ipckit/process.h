@@ -102,7 +102,9 @@ IPCK_API bool ipck_process_alive(struct ipck_process *process);
  * Sends a signal; terminate is SIGTERM, kill is SIGKILL.  The _group forms reach
  * the whole group of a process started with .group, also what is left of it
  * after its leader ended, until ipck_process_close.  0, also if it has ended
- * already.  -EINVAL: no such signal, or no group of its own.  -EPERM.  -ECHILD.
+ * already.  -EINVAL: no such signal, or no group of its own.  -ENODATA: somebody
+ * else took its status, so its group cannot be told from a later one of that id.
+ * -EPERM.  -ECHILD.
  */
 IPCK_API int ipck_process_signal(struct ipck_process *process, int signal);
 IPCK_API int ipck_process_terminate(struct ipck_process *process);

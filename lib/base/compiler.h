@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the compiler and the CPU are asked for, in one place. */
+#ifndef BASE_COMPILER_H
+#define BASE_COMPILER_H
+
+#include <stddef.h>
+
+/*
+ * Hot words of different writers stand this far apart: two lines, because the
+ * adjacent-line prefetcher of x86 moves lines in pairs.
+ */
+#define CACHE_LINE 64
+#define FALSE_SHARING 128
+#define ALIGNED(n) __attribute__((aligned(n)))
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* n rounded up to a multiple of a, a power of two. */
+#define ROUND_UP(n, a) (((n) + ((a)-1)) & ~(__typeof__(n))((a)-1))
+
+#if defined(__x86_64__) || defined(__i386__)
+#define cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__) || defined(__arm__)
+#define cpu_relax() __asm__ __volatile__("yield")
+#else
+#define cpu_relax() ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fork.h"
+
+#include <pthread.h>
+
+#include "base/atomic.h"
+
+static uint32_t epoch;
+static struct fork_hook *hooks;
+
+static void in_child(void)
+{
+	/* One thread exists: nobody to order against. */
+	store_relaxed(&epoch, load_relaxed(&epoch) + 1);
+	for (struct fork_hook *h = load_acquire(&hooks); h; h = h->next)
+		h->child();
+}
+
+__attribute__((constructor)) static void install(void)
+{
+	(void)pthread_atfork(NULL, NULL, in_child);
+}
+
+uint32_t fork_epoch(void)
+{
+	return load_relaxed(&epoch);
+}
+
+void fork_hook_add(struct fork_hook *hook)
+{
+	struct fork_hook *head = load_relaxed(&hooks);
+
+	/* Release: who sees the hook in the list sees its fields. */
+	do
+		hook->next = head;
+	while (!cas_release(&hooks, &head, hook));
+}

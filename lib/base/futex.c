@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/futex.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+
+#ifdef HAVE_FUTEX
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void sleep_until(const uint32_t *word, uint32_t expected, int64_t until)
+{
+	struct timespec ts = clock_timespec(until);
+
+	/* An absolute CLOCK_MONOTONIC time.  Every result means: test again. */
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+int futex_wake(uint32_t *word, int n)
+{
+	long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+
+	return woken > 0 ? (int)woken : 0;
+}
+
+#else
+
+static void sleep_until(const uint32_t *word, uint32_t expected, int64_t until)
+{
+	int64_t pause = 50000, now = clock_now();
+
+	while (now < until && load_acquire(word) == expected) {
+		struct timespec ts = clock_timespec(MIN(pause, until - now));
+
+		if (nanosleep(&ts, NULL) < 0)
+			return;
+		pause = MIN(2 * pause, 5 * NS_PER_MS);
+		now = clock_now();
+	}
+}
+
+int futex_wake(uint32_t *word, int n)
+{
+	(void)word;
+	(void)n;
+	return 0;
+}
+
+#endif
+
+int futex_wait(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline)
+{
+	int64_t now = clock_now();
+	int rc = deadline_check(deadline, now);
+
+	if (rc < 0)
+		return rc;
+	sleep_until(word, expected, deadline_tick(deadline, now));
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/ident.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/fork.h"
+#include "base/io.h"
+
+/* Field 22 of /proc/PID/stat; the second field may hold any character, so fields
+ * are counted from its closing parenthesis. */
+static uint64_t start_time(pid_t pid)
+{
+	char path[32], text[1024];
+	const char *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = io_read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	return p ? strtoull(p, NULL, 10) : 0;
+}
+
+struct ident ident_self(void)
+{
+	/* One writer per epoch is enough: all threads would store the same.
+	 * The epoch goes last, so a reader that sees it sees the rest. */
+	static uint64_t start;
+	static uint32_t pid, known_epoch;
+	uint32_t now = fork_epoch() + 1;
+	struct ident id = {0};
+
+	if (load_acquire(&known_epoch) != now) {
+		store_relaxed(&pid, (uint32_t)getpid());
+		store_relaxed(&start, start_time(getpid()));
+		store_release(&known_epoch, now);
+	}
+	id.pid = load_relaxed(&pid);
+	id.start = load_relaxed(&start);
+	return id;
+}
+
+#ifdef HAVE_PIDFD
+
+/* 1: a process of that id ended or never was, 0: it lives, or who knows. */
+bool tid_dead(pid_t tid)
+{
+	struct pollfd p = {.events = POLLIN};
+	bool ended;
+
+	p.fd = (int)syscall(SYS_pidfd_open, tid, 0);
+	if (p.fd < 0)
+		return errno == ESRCH;
+	ended = poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+	close(p.fd);
+	return ended;
+}
+
+#else
+
+bool tid_dead(pid_t tid)
+{
+	return kill(tid, 0) < 0 && errno == ESRCH;
+}
+
+#endif
+
+bool ident_dead(struct ident id)
+{
+	uint64_t start;
+
+	if (id.pid == 0)
+		return false;
+	if (tid_dead((pid_t)id.pid))
+		return true;
+	start = start_time((pid_t)id.pid);
+	return id.start != 0 && start != 0 && start != id.start;
+}
+
+uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/lock.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/ident.h"
+
+int lock_init(struct robust_lock *lock)
+{
+	pthread_mutexattr_t attr;
+	int rc = pthread_mutexattr_init(&attr);
+
+	if (rc)
+		return -rc;
+	rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	if (!rc)
+		rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	/* Error checking: a second acquire is -EDEADLK, a foreign release -EPERM. */
+	if (!rc)
+		rc = pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	if (!rc)
+		rc = pthread_mutex_init(&lock->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return -rc;
+}
+
+void lock_fini(struct robust_lock *lock)
+{
+	pthread_mutex_destroy(&lock->mutex);
+}
+
+pid_t lock_owner(struct robust_lock *lock)
+{
+#ifdef __GLIBC__
+	/* The futex word of a robust mutex is kernel interface: the low 30 bits
+	 * are the thread id.  glibc keeps it in this field. */
+	return (pid_t)((uint32_t)load_relaxed(&lock->mutex.__data.__lock) & 0x3fffffff);
+#else
+	(void)lock;
+	return 0;
+#endif
+}
+
+bool lock_held_here(struct robust_lock *lock)
+{
+	pid_t owner = lock_owner(lock);
+
+	return owner != 0 && owner == gettid();
+}
+
+/* What a pthread call that may have acquired says, in our terms. */
+static int acquired(struct robust_lock *lock, int rc)
+{
+	if (rc != EOWNERDEAD)
+		return -rc;
+	pthread_mutex_consistent(&lock->mutex);
+	return IPCK_OWNER_DIED;
+}
+
+static int lock_until(struct robust_lock *lock, int64_t now, int64_t until)
+{
+#ifdef HAVE_PTHREAD_MUTEX_CLOCKLOCK
+	struct timespec ts = clock_timespec(until);
+
+	(void)now;
+	return pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts);
+#else
+	struct timespec pause = {.tv_nsec = 50000};
+	int rc = pthread_mutex_trylock(&lock->mutex);
+
+	while (rc == EBUSY && (now = clock_now()) < until) {
+		nanosleep(&pause, NULL);
+		pause.tv_nsec = MIN(2 * pause.tv_nsec, 5 * NS_PER_MS);
+		rc = pthread_mutex_trylock(&lock->mutex);
+	}
+	return rc == EBUSY ? ETIMEDOUT : rc;
+#endif
+}
+
+/*
+ * Held by a thread that does not exist: the word names it, it is gone, and the
+ * word has not changed since.  The kernel gives notice before a death can be
+ * seen, so one more attempt decides.
+ */
+static bool stranded(struct robust_lock *lock, int *rc)
+{
+	pid_t owner = lock_owner(lock);
+
+	if (owner == 0 || !tid_dead(owner))
+		return false;
+	*rc = pthread_mutex_trylock(&lock->mutex);
+	return *rc == EBUSY && lock_owner(lock) == owner;
+}
+
+static int lock_slowly(struct robust_lock *lock, struct ipck_deadline deadline)
+{
+	if (lock_held_here(lock))
+		return -EDEADLK;
+	for (;;) {
+		int64_t now = clock_now();
+		int rc = deadline_check(deadline, now);
+
+		if (rc < 0)
+			return rc;
+		rc = lock_until(lock, now, deadline_tick(deadline, now));
+		if (rc != ETIMEDOUT)
+			return acquired(lock, rc);
+		if (stranded(lock, &rc))
+			return -ENOTRECOVERABLE;
+		if (rc != ETIMEDOUT && rc != EBUSY)
+			return acquired(lock, rc);
+	}
+}
+
+int lock_acquire(struct robust_lock *lock, struct ipck_deadline deadline)
+{
+	int rc = pthread_mutex_trylock(&lock->mutex);
+
+	if (likely(rc == 0))
+		return 0;
+	return rc == EBUSY ? lock_slowly(lock, deadline) : acquired(lock, rc);
+}
+
+int lock_release(struct robust_lock *lock)
+{
+	return -pthread_mutex_unlock(&lock->mutex);
+}

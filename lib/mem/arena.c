@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/arena.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+
+/*
+ * Small extents stay reserved when they are free, and are reused as they are.
+ * Large ones go back to the system and are reserved again, or a single large
+ * item would be kept for ever.
+ */
+#define LARGE (1u << 20)
+
+/* The file grows in steps, so that most allocations make no system call. */
+#define STEP (1u << 20)
+
+int arena_init(struct arena *a, struct segment *segment, size_t begin)
+{
+	*a = (struct arena){.segment = segment, .room = 16};
+	a->free = calloc(a->room, sizeof(*a->free));
+	if (!a->free)
+		return -ENOMEM;
+	begin = ROUND_UP(begin, ARENA_ALIGN);
+	if (begin < segment->bytes)
+		a->free[a->n++] = (struct extent){begin, segment->bytes - begin, true};
+	return 0;
+}
+
+void arena_fini(struct arena *a)
+{
+	free(a->free);
+	*a = (struct arena){0};
+}
+
+/* Room for one more entry, so that giving back cannot fail: each extent handed
+ * out can split the free space once. */
+static int make_room(struct arena *a, size_t entries)
+{
+	struct extent *more;
+
+	if (entries <= a->room)
+		return 0;
+	more = realloc(a->free, 2 * entries * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	a->free = more;
+	a->room = 2 * entries;
+	return 0;
+}
+
+/* The first free extent at or behind offset. */
+static size_t find(const struct arena *a, size_t offset)
+{
+	size_t low = 0, high = a->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (a->free[mid].offset < offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool joins(const struct extent *e, const struct extent *next)
+{
+	return e->offset + e->bytes == next->offset && e->reserved == next->reserved;
+}
+
+static void insert(struct arena *a, struct extent e)
+{
+	size_t i = find(a, e.offset);
+
+	if (i > 0 && joins(&a->free[i - 1], &e)) {
+		a->free[--i].bytes += e.bytes;
+	} else {
+		memmove(a->free + i + 1, a->free + i, (a->n - i) * sizeof(*a->free));
+		a->free[i] = e;
+		a->n++;
+	}
+	if (i + 1 < a->n && joins(&a->free[i], &a->free[i + 1])) {
+		a->free[i].bytes += a->free[i + 1].bytes;
+		a->n--;
+		memmove(a->free + i + 1, a->free + i + 2, (a->n - i - 1) * sizeof(*a->free));
+	}
+}
+
+static int grow(struct arena *a, size_t bytes)
+{
+	size_t old = a->segment->bytes, tail = 0, limit = a->segment->mapped - SEGMENT_HEADER, target;
+	int rc;
+
+	/* What is free at the end counts. */
+	if (a->n && joins(&a->free[a->n - 1], &(struct extent){old, 0, true}))
+		tail = a->free[a->n - 1].bytes;
+	if (bytes - tail > limit - old)
+		return -ENOSPC;
+	target = MIN(old + ROUND_UP(bytes - tail, (size_t)STEP), limit);
+	rc = segment_grow(a->segment, target);
+	if (rc == 0)
+		insert(a, (struct extent){old, target - old, true});
+	return rc;
+}
+
+static bool take(struct arena *a, size_t bytes, struct extent *taken)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct extent *e = &a->free[i];
+
+		if (e->bytes < bytes)
+			continue;
+		*taken = (struct extent){e->offset, bytes, e->reserved};
+		e->offset += bytes;
+		e->bytes -= bytes;
+		if (e->bytes == 0)
+			memmove(e, e + 1, (--a->n - i) * sizeof(*e));
+		return true;
+	}
+	return false;
+}
+
+int arena_alloc(struct arena *a, size_t bytes, size_t *offset)
+{
+	struct extent e;
+	int rc;
+
+	if (bytes > PTRDIFF_MAX / 2)
+		return -ENOSPC;
+	bytes = ROUND_UP(MAX(bytes, (size_t)1), (size_t)ARENA_ALIGN);
+	rc = make_room(a, a->n + a->held + 3);
+	if (rc < 0)
+		return rc;
+	if (!take(a, bytes, &e)) {
+		rc = grow(a, bytes);
+		if (rc < 0)
+			return rc;
+		if (!take(a, bytes, &e))
+			return -ENOSPC;
+	}
+	rc = e.reserved ? 0 : segment_reserve(a->segment, e.offset, e.bytes);
+	if (rc < 0) {
+		insert(a, e);
+		return rc;
+	}
+	a->held++;
+	*offset = e.offset;
+	return 0;
+}
+
+void arena_free(struct arena *a, size_t offset, size_t bytes)
+{
+	struct extent e = {.offset = offset, .reserved = true};
+
+	e.bytes = ROUND_UP(MAX(bytes, (size_t)1), (size_t)ARENA_ALIGN);
+	if (e.bytes >= LARGE) {
+		segment_release(a->segment, e.offset, e.bytes);
+		e.reserved = false;
+	}
+	insert(a, e);
+	a->held--;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/shmfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/name.h"
+
+#define SHM_DIR "/dev/shm"
+#define PATH_SIZE (sizeof(SHM_DIR "/ipck.") + NAME_MAX_LENGTH)
+
+/* "/dev/shm/ipck.NAME"; behind the directory it is the POSIX name. */
+static int make_path(char path[PATH_SIZE], const char *name)
+{
+	if (!name_valid(name))
+		return -EINVAL;
+	snprintf(path, PATH_SIZE, SHM_DIR "/ipck.%s", name);
+	return 0;
+}
+
+static const char *posix_name(const char *path)
+{
+	return path + sizeof(SHM_DIR) - 1;
+}
+
+int shmfile_reserve(int fd, size_t offset, size_t bytes)
+{
+	int rc;
+
+	do
+		rc = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
+	while (rc == EINTR);
+	return rc == EFBIG ? -ENOSPC : -rc;
+}
+
+void shmfile_release(int fd, size_t offset, size_t bytes)
+{
+#ifdef FALLOC_FL_PUNCH_HOLE
+	/* Only an economy: where it fails the memory stays. */
+	(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+#endif
+}
+
+static int nameless(void)
+{
+#ifdef HAVE_MEMFD_CREATE
+	int fd = memfd_create("ipck", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 || errno != ENOSYS)
+		return fd < 0 ? -errno : fd;
+#endif
+	/* A name for an instant; random enough never to meet another's. */
+	for (int attempt = 0; attempt < 100; attempt++) {
+		char name[64];
+		int shm;
+
+		snprintf(name, sizeof(name), "/ipck-%d-%llx", (int)getpid(), (unsigned long long)clock_now());
+		shm = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (shm >= 0) {
+			shm_unlink(name);
+			return shm;
+		}
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+int shmfile_anonymous(shmfile_fill *fill, void *arg)
+{
+	int fd = nameless(), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = fill(fd, arg);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+#ifdef HAVE_MEMFD_CREATE
+	/* Nobody may shrink it below somebody's mapping.  Not on a plain file. */
+	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
+#endif
+	return fd;
+}
+
+#ifdef HAVE_O_TMPFILE
+/* -EOPNOTSUPP: this directory has no nameless files, or /proc is not there. */
+static int create_linked(const char *path, mode_t mode, shmfile_fill *fill, void *arg)
+{
+	char self[40];
+	int fd = open(SHM_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), rc;
+
+	if (fd < 0)
+		return errno == EISDIR || errno == ENOENT ? -EOPNOTSUPP : -errno;
+	rc = fill(fd, arg);
+	if (rc < 0)
+		goto close_file;
+	rc = fchmod(fd, mode) < 0 ? -errno : 0;
+	if (rc < 0)
+		goto close_file;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return fd;
+	rc = errno == ENOENT ? -EOPNOTSUPP : -errno;
+close_file:
+	close(fd);
+	return rc;
+}
+#endif
+
+static int flock_retry(int fd, int operation)
+{
+	while (flock(fd, operation) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* Under the lock: fd still has the name, and is ours to fill. */
+static int fill_locked(int fd, const char *path, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
+{
+	int rc;
+
+	if (filled(fd))
+		return -EEXIST;
+	if (fchmod(fd, mode) < 0 || ftruncate(fd, 0) < 0)
+		return -errno;
+	rc = fill(fd, arg);
+	if (rc < 0)
+		shm_unlink(posix_name(path));
+	return rc;
+}
+
+static int create_locked(const char *path, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
+{
+	for (;;) {
+		int fd = shm_open(posix_name(path), O_RDWR | O_CREAT, 0600), rc;
+		struct stat st = {0};
+
+		if (fd < 0)
+			return -errno;
+		rc = flock_retry(fd, LOCK_EX);
+		if (rc == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
+			rc = fill_locked(fd, path, mode, fill, filled, arg);
+		if (rc == 0)
+			rc = flock_retry(fd, LOCK_UN);
+		if (rc == 0 && st.st_nlink > 0)
+			return fd;
+		close(fd);
+		if (rc < 0)
+			return rc;
+		/* Unlinked while we waited for the lock: a new file, again. */
+	}
+}
+
+int shmfile_create(const char *name, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
+{
+	char path[PATH_SIZE];
+	int rc = make_path(path, name);
+
+	if (rc < 0)
+		return rc;
+#ifdef HAVE_O_TMPFILE
+	rc = create_linked(path, mode, fill, arg);
+	if (rc != -EOPNOTSUPP && rc != -EEXIST)
+		return rc;
+#endif
+	/* A file that has the name may be one that its creator did not live to fill. */
+	return create_locked(path, mode, fill, filled, arg);
+}
+
+int shmfile_open(const char *name, shmfile_filled *filled)
+{
+	char path[PATH_SIZE];
+	int fd, rc = make_path(path, name);
+
+	if (rc < 0)
+		return rc;
+	fd = shm_open(posix_name(path), O_RDWR, 0);
+	if (fd < 0)
+		return -errno;
+	if (filled(fd))
+		return fd;
+	/* Its creator may be filling it, under the lock; without that it is nobody's. */
+	rc = flock_retry(fd, LOCK_SH);
+	if (rc == 0 && filled(fd))
+		rc = flock_retry(fd, LOCK_UN);
+	else if (rc == 0)
+		rc = -ENOENT;
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+int shmfile_unlink(const char *name)
+{
+	char path[PATH_SIZE];
+	int rc = make_path(path, name);
+
+	if (rc < 0)
+		return rc;
+	return shm_unlink(posix_name(path)) < 0 ? -errno : 0;
+}

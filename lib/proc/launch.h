@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What start and spawn share: everything that can fail is had by the parent
+ * before the child exists (launch_prepare), and put in place by the child with
+ * calls that cannot fail then (launch_apply).
+ */
+#ifndef PROC_LAUNCH_H
+#define PROC_LAUNCH_H
+
+#include <ipckit/process.h>
+#include <signal.h>
+
+struct launch {
+	struct ipck_process *process; /* the handle to be */
+	struct ipck_process_opts opts;
+	char identity[64];
+	int stdio[3];    /* close-on-exec duplicates above 2, or -1: as it is */
+	int cwd;         /* of the directory, or -1 */
+	int line;        /* a daemon's own description of the lifeline, or -1 */
+	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
+	sigset_t mask;   /* the caller's */
+};
+
+/* Under the local mutex.  All signals are blocked on success. */
+int launch_prepare(struct launch *launch, const struct ipck_process_opts *opts, const int defaults[3]);
+
+/*
+ * In the child, signals blocked: group, directory, standard streams, lifeline,
+ * caught signals to default.  The caller's mask is still to be restored.  Only
+ * async-signal-safe system calls: after vfork the parent's memory is in use.
+ */
+void launch_apply(const struct launch *launch);
+
+/*
+ * In the parent, with the child's pid or a negative error: gives back what the
+ * parent needs no more, restores the mask and enters the child into the table.
+ * Returns 0 with *out set, or the error, nothing left.
+ */
+int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_process **out);
+
+/* Keeps the output of both from being written twice. */
+void stdio_flush(void);
+void stdio_forget(void);
+
+#endif

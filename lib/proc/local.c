@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/local.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fork.h"
+#include "base/io.h"
+
+#define EXIT_GRACE_MS 1000
+
+struct process_local local = {
+	.mutex = PTHREAD_MUTEX_INITIALIZER,
+	.self = {.kind = PROCESS_SELF, .fd = -1},
+	.parent = {.kind = PROCESS_PARENT, .fd = -1},
+	.lifeline = {-1, -1},
+	.report = -1,
+	.sentinel = -1,
+};
+
+/* Set in the thread that forks for us, copied into the child. */
+static __thread bool forking;
+
+void local_lock(void)
+{
+	pthread_mutex_lock(&local.mutex);
+}
+
+void local_unlock(void)
+{
+	pthread_mutex_unlock(&local.mutex);
+}
+
+/*
+ * The fork hook.  Another thread may have held the mutex: the child has one of its
+ * own.  Handles of the parent's children stay allocated, whoever has them gets
+ * -ECHILD by their epoch.
+ */
+static void reset_in_child(void)
+{
+	local.mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	local.children = NULL;
+	local.started = 0;
+	io_close(&local.lifeline[1]);
+	io_close(&local.sentinel);
+	if (forking)
+		return;
+	/* Somebody's own fork: not our child, so it has no parent of ours. */
+	io_close(&local.report);
+	io_close(&local.lifeline[0]);
+	io_close(&local.parent.fd);
+	local.parent.pid = 0;
+	local.self.pid = 0;
+}
+
+static struct fork_hook hook = {.child = reset_in_child};
+
+__attribute__((constructor)) static void install(void)
+{
+	fork_hook_add(&hook);
+}
+
+int local_prepare(void)
+{
+	static bool at_exit;
+
+	/* Inherited by children, with the list that it works on reset. */
+	if (!at_exit && atexit(local_end_children) != 0)
+		return -ENOMEM;
+	at_exit = true;
+	return local.lifeline[0] >= 0 ? 0 : io_pipe(local.lifeline);
+}
+
+void local_forking(bool now)
+{
+	forking = now;
+}
+
+void local_become(const struct ipck_process *child, const char *identity, int sentinel)
+{
+	/* The parent's name stays where it is: we have a copy of its memory. */
+	io_close(&local.parent.fd);
+	local.parent = local.self;
+	local.parent.kind = PROCESS_PARENT;
+	local.parent.pid = getppid();
+	local.parent.fd = local.lifeline[0];
+	local.parent.epoch = fork_epoch();
+	local.lifeline[0] = -1;
+	if (!local.parent.name)
+		local.parent.name = (char *)"MainProcess";
+
+	local.self = *child;
+	local.self.kind = PROCESS_SELF;
+	local.self.fd = -1;
+	local.self.pid = getpid();
+	local.self.epoch = fork_epoch();
+	local.self.next = NULL;
+	local.sentinel = sentinel;
+	strncpy(local.identity, identity, sizeof(local.identity) - 1);
+}
+
+static void signal_daemons(int signal)
+{
+	local_lock();
+	for (struct ipck_process *p = local.children; p; p = p->next) {
+		if (p->daemon && !process_reap(p))
+			(void)process_signal(p, signal, p->group);
+	}
+	local_unlock();
+}
+
+/* The first child that has not ended, daemons or the others. */
+static struct ipck_process *running(bool daemon)
+{
+	struct ipck_process *p;
+
+	local_lock();
+	for (p = local.children; p; p = p->next)
+		if (p->daemon == daemon && !process_reap(p))
+			break;
+	local_unlock();
+	return p;
+}
+
+static bool join_all(bool daemons, struct ipck_deadline deadline)
+{
+	struct ipck_process *p;
+
+	while ((p = running(daemons)))
+		if (ipck_process_join(p, deadline) < 0)
+			return false;
+	return true;
+}
+
+void local_end_children(void)
+{
+	if (!running(true) && !running(false))
+		return;
+	signal_daemons(SIGTERM);
+	if (!join_all(true, ipck_in_ms(EXIT_GRACE_MS))) {
+		signal_daemons(SIGKILL);
+		(void)join_all(true, IPCK_FOREVER);
+	}
+	(void)join_all(false, IPCK_FOREVER);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Handles: waiting for a process, its status, signals to it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fork.h"
+#include "base/io.h"
+#include "proc/local.h"
+
+/* Without a pidfd a grandchild may hold the sentinel open: ask again meanwhile. */
+#ifdef HAVE_PIDFD
+#define JOIN_SLICE 0
+#else
+#define JOIN_SLICE (5 * NS_PER_MS)
+#endif
+
+static bool is_owner(const struct ipck_process *p)
+{
+	return p->epoch == fork_epoch();
+}
+
+static void set_status(struct ipck_process *p, int status)
+{
+	p->known = true;
+	p->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	p->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+/*
+ * Somebody else took the status.  Since Linux 6.15 the pidfd still knows it; the
+ * header may be older than the kernel, so the call is spelled out.
+ */
+static void ask_pidfd(struct ipck_process *p)
+{
+#ifdef HAVE_PIDFD
+	struct {
+		uint64_t mask, cgroup;
+		uint32_t ids[11];
+		int32_t exit_code;
+	} info = {.mask = 1 << 3 /* PIDFD_INFO_EXIT */};
+
+	_Static_assert(sizeof(info) == 64, "PIDFD_INFO_SIZE_VER0");
+	if (ioctl(p->fd, _IOWR(0xFF, 11, info), &info) == 0 && (info.mask & 1 << 3))
+		set_status(p, info.exit_code);
+#else
+	(void)p;
+#endif
+}
+
+/* The leader of a group is left a zombie until close: as long as its pid is taken,
+ * no foreign group can have it. */
+bool process_reap(struct ipck_process *p)
+{
+	siginfo_t info = {0};
+	int rc;
+
+	if (p->ended)
+		return true;
+	do
+		rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | (p->group ? WNOWAIT : 0));
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0 && info.si_pid == 0)
+		return false;
+	if (rc < 0) {
+		/* ECHILD: reaped elsewhere. */
+		ask_pidfd(p);
+	} else {
+		p->known = true;
+		p->code = info.si_code == CLD_EXITED ? info.si_status : 0;
+		p->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+		p->unreaped = p->group;
+	}
+	p->ended = true;
+	return true;
+}
+
+static bool has_ended(struct ipck_process *p)
+{
+	bool ended;
+
+	local_lock();
+	ended = process_reap(p);
+	local_unlock();
+	return ended;
+}
+
+int ipck_process_join(struct ipck_process *p, struct ipck_deadline deadline)
+{
+	int rc = 0;
+
+	if (!is_owner(p))
+		return -ECHILD;
+	if (p->kind == PROCESS_SELF)
+		return -EDEADLK;
+	if (p->kind == PROCESS_PARENT)
+		return io_poll(p->fd, deadline, 0);
+	while (rc == 0 && !has_ended(p))
+		rc = io_poll(p->fd, deadline, JOIN_SLICE);
+	return rc;
+}
+
+int ipck_process_status(struct ipck_process *p, int *code, int *signal)
+{
+	if (!is_owner(p) || p->kind == PROCESS_PARENT)
+		return -ECHILD;
+	if (p->kind == PROCESS_SELF || !has_ended(p))
+		return -EBUSY;
+	if (!p->known)
+		return -ENODATA;
+	if (code)
+		*code = p->code;
+	if (signal)
+		*signal = p->signal;
+	return 0;
+}
+
+bool ipck_process_alive(struct ipck_process *p)
+{
+	if (!is_owner(p))
+		return false;
+	if (p->kind == PROCESS_SELF)
+		return true;
+	return p->kind == PROCESS_PARENT ? !io_ready(p->fd) : !has_ended(p);
+}
+
+static int send_signal(const struct ipck_process *p, int signal)
+{
+#ifdef HAVE_PIDFD
+	/* Safe also when somebody else reaped it and the pid is used again. */
+	return (int)syscall(SYS_pidfd_send_signal, p->fd, signal, NULL, 0);
+#else
+	return kill(p->pid, signal);
+#endif
+}
+
+int process_signal(struct ipck_process *p, int signal, bool group)
+{
+	int rc;
+
+	if (signal < 0 || signal >= NSIG || (group && !p->group))
+		return -EINVAL;
+	if (p->ended && !(group && p->unreaped))
+		return group ? -ENODATA : 0;
+	rc = group ? kill(-p->pid, signal) : send_signal(p, signal);
+	return rc < 0 && errno != ESRCH ? -errno : 0;
+}
+
+static int signal_any(struct ipck_process *p, int signal, bool group)
+{
+	int rc;
+
+	if (!is_owner(p))
+		return -ECHILD;
+	if (p->kind != PROCESS_CHILD)
+		return group ? -EINVAL : kill(p->pid, signal) < 0 ? -errno : 0;
+	local_lock();
+	rc = process_signal(p, signal, group);
+	local_unlock();
+	return rc;
+}
+
+int ipck_process_signal(struct ipck_process *p, int signal)
+{
+	return signal_any(p, signal, false);
+}
+
+int ipck_process_terminate(struct ipck_process *p)
+{
+	return signal_any(p, SIGTERM, false);
+}
+
+int ipck_process_kill(struct ipck_process *p)
+{
+	return signal_any(p, SIGKILL, false);
+}
+
+int ipck_process_signal_group(struct ipck_process *p, int signal)
+{
+	return signal_any(p, signal, true);
+}
+
+int ipck_process_kill_group(struct ipck_process *p)
+{
+	return signal_any(p, SIGKILL, true);
+}
+
+static void leave(struct ipck_process *p)
+{
+	struct ipck_process **at = &local.children;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+}
+
+int ipck_process_close(struct ipck_process *p)
+{
+	if (!p)
+		return 0;
+	if (!is_owner(p))
+		return -ECHILD;
+	if (p->kind != PROCESS_CHILD)
+		return -EINVAL;
+	local_lock();
+	if (!process_reap(p)) {
+		local_unlock();
+		return -EBUSY;
+	}
+	if (p->unreaped)
+		waitpid(p->pid, NULL, WNOHANG);
+	leave(p);
+	local_unlock();
+	io_close(&p->fd);
+	free(p->name);
+	free(p);
+	return 0;
+}
+
+pid_t ipck_process_pid(const struct ipck_process *p)
+{
+	return p->pid;
+}
+
+const char *ipck_process_name(const struct ipck_process *p)
+{
+	return p->name;
+}
+
+bool ipck_process_daemon(const struct ipck_process *p)
+{
+	return p->daemon;
+}
+
+int ipck_process_fd(const struct ipck_process *p)
+{
+	return p->fd;
+}
+
+struct ipck_process *ipck_process_current(void)
+{
+	local_lock();
+	if (!local.self.pid) {
+		local.self.pid = getpid();
+		local.self.epoch = fork_epoch();
+		if (!local.self.name)
+			local.self.name = (char *)"MainProcess";
+	}
+	local_unlock();
+	return &local.self;
+}
+
+struct ipck_process *ipck_process_parent(void)
+{
+	return local.parent.pid ? &local.parent : NULL;
+}
+
+size_t ipck_process_children(struct ipck_process **children, size_t max)
+{
+	size_t n = 0;
+
+	local_lock();
+	for (struct ipck_process *p = local.children; p; p = p->next) {
+		if (process_reap(p))
+			continue;
+		if (n < max)
+			children[n] = p;
+		n++;
+	}
+	local_unlock();
+	return n;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting a program, as posix_spawn does it: a vforked child shares our memory
+ * until it executes, so the cost does not grow with ours.  posix_spawn itself
+ * cannot arm the lifeline between fork and exec: a daemon whose parent is killed in
+ * that moment would live on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "proc/inherit.h"
+#include "proc/launch.h"
+#include "proc/local.h"
+
+struct program {
+	struct launch launch;
+	struct handover handover;
+	const char *path;
+	char *const *argv;
+	int report[2]; /* the child writes the errno that kept it from executing */
+};
+
+static void keep_over_exec(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, 0);
+}
+
+/* The child, in the parent's memory: system calls only. */
+static _Noreturn void execute(const struct program *p)
+{
+	int error;
+
+	launch_apply(&p->launch);
+	keep_over_exec(p->launch.line);
+	keep_over_exec(p->launch.sentinel[1]);
+	for (size_t i = 0; i < p->handover.count; i++)
+		keep_over_exec(p->handover.fds[i]);
+	sigprocmask(SIG_SETMASK, &p->launch.mask, NULL);
+	execvpe(p->path, p->argv, p->handover.env);
+	error = errno;
+	(void)!write(p->report[1], &error, sizeof(error));
+	_exit(127);
+}
+
+/*
+ * Its own frame: what lives across vfork belongs to the caller.  The report pipe
+ * is at end-of-file when the child has executed, or has its reason.  Thread
+ * sanitizer makes a fork of it; the pipe works there too.
+ */
+__attribute__((noinline)) static pid_t launch_program(struct program *p)
+{
+	pid_t pid;
+	int error = 0;
+
+	local_forking(true);
+	pid = vfork();
+	if (pid == 0)
+		execute(p);
+	local_forking(false);
+	if (pid < 0)
+		return -(errno == EAGAIN ? ENOMEM : errno);
+	io_close(&p->report[1]);
+	local.report = -1;
+	if (io_read(p->report[0], &error, sizeof(error)) != sizeof(error))
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return -error;
+}
+
+static int spawn_locked(struct ipck_process **out, struct program *p, const struct ipck_process_opts *opts)
+{
+	static const int defaults[3] = {IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT};
+	pid_t pid;
+	int rc = launch_prepare(&p->launch, opts, defaults);
+
+	if (rc < 0)
+		return rc;
+	pid = handover_make(&p->handover, p->launch.opts.env, p->launch.opts.pass, p->launch.opts.pass_count);
+	if (pid < 0)
+		goto finish;
+	pid = io_pipe(p->report);
+	if (pid < 0)
+		goto free_handover;
+	/* Known to the fork hook: another thread's child must not hold it open. */
+	local.report = p->report[1];
+	pid = launch_program(p);
+	local.report = -1;
+	io_close(&p->report[0]);
+	io_close(&p->report[1]);
+free_handover:
+	handover_free(&p->handover);
+finish:
+	return launch_finish(&p->launch, pid, true, out);
+}
+
+int ipck_process_spawn(struct ipck_process **out, const char *path, char *const argv[],
+                       const struct ipck_process_opts *opts)
+{
+	struct program p = {.path = path, .argv = argv, .report = {-1, -1}};
+	int rc;
+
+	if (!path || !argv || !argv[0])
+		return -EINVAL;
+	stdio_flush();
+	local_lock();
+	rc = spawn_locked(out, &p, opts);
+	local_unlock();
+	return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting a child by fork, to run a function on a copy of our memory. */
+#include "proc/start.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "proc/launch.h"
+#include "proc/local.h"
+
+/* The child's whole life. */
+static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
+{
+	int code;
+
+	local_forking(false);
+	stdio_forget();
+	local_become(l->process, l->identity, l->sentinel[1]);
+	launch_apply(l);
+	for (int i = 0; i < 3; i++)
+		if (l->stdio[i] >= 0)
+			close(l->stdio[i]);
+	if (l->cwd >= 0)
+		close(l->cwd);
+	if (l->sentinel[0] >= 0)
+		close(l->sentinel[0]);
+	pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+	code = fn(arg);
+	process_finish(code);
+}
+
+void process_finish(int code)
+{
+	local_end_children();
+	fflush(stdout);
+	fflush(stderr);
+	_exit(code & 0xff);
+}
+
+int process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts,
+                  bool listed)
+{
+	static const int defaults[3] = {IPCK_STDIO_NULL, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT};
+	struct launch l;
+	pid_t pid;
+	int rc;
+
+	stdio_flush();
+	local_lock();
+	rc = launch_prepare(&l, opts, defaults);
+	if (rc < 0)
+		goto unlock;
+	if (l.opts.env || l.opts.pass || l.opts.pass_count) {
+		/* Of a program, not of a function. */
+		rc = launch_finish(&l, -EINVAL, listed, out);
+		goto unlock;
+	}
+	local_forking(true);
+	pid = fork();
+	if (pid == 0)
+		run(&l, fn, arg);
+	if (pid < 0)
+		pid = -(errno == EAGAIN ? ENOMEM : errno);
+	local_forking(false);
+	rc = launch_finish(&l, pid, listed, out);
+unlock:
+	local_unlock();
+	return rc;
+}
+
+int ipck_process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts)
+{
+	return fn ? process_start(out, fn, arg, opts, true) : -EINVAL;
+}
