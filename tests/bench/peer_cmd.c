@@ -9,8 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 int cmd_input(FILE *f)
 {
 	int fd = fflush(f) ? -errno : fcntl(fileno(f), F_DUPFD_CLOEXEC, 3);

@@ -8,9 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
-static char *const true_argv[] = {"/bin/true", NULL};
+static char true_path[] = "/bin/true";
+static char *const true_argv[] = {true_path, NULL};
 
 static int nothing(void *arg)
 {
