@@ -164,17 +164,19 @@ static int create_locked(const char *path, mode_t mode, shmfile_fill *fill, shmf
 int shmfile_create(const char *name, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
 {
 	char path[PATH_SIZE];
-	int rc = make_path(path, name);
+	int rc = make_path(path, name), linked = -EOPNOTSUPP;
 
 	if (rc < 0)
 		return rc;
 #ifdef HAVE_O_TMPFILE
-	rc = create_linked(path, mode, fill, arg);
-	if (rc != -EOPNOTSUPP && rc != -EEXIST)
-		return rc;
+	linked = create_linked(path, mode, fill, arg);
+	if (linked != -EOPNOTSUPP && linked != -EEXIST)
+		return linked;
 #endif
-	/* A file that has the name may be one that its creator did not live to fill. */
-	return create_locked(path, mode, fill, filled, arg);
+	/* A file that has the name may be one that its creator did not live to fill;
+	 * one that we may not open is somebody else's. */
+	rc = create_locked(path, mode, fill, filled, arg);
+	return rc == -EACCES && linked == -EEXIST ? -EEXIST : rc;
 }
 
 int shmfile_open(const char *name, shmfile_filled *filled)

@@ -14,8 +14,6 @@
 
 #define VARIABLE "IPCK_INHERITED"
 
-extern char **environ;
-
 static int check_names(const struct ipck_pass *pass, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

@@ -38,6 +38,9 @@ void launch_apply(const struct launch *launch);
  */
 int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_process **out);
 
+/* The duplicates for the standard streams; the shared null device stays open. */
+void launch_close_stdio(struct launch *launch);
+
 /* Keeps the output of both from being written twice. */
 void stdio_flush(void);
 void stdio_forget(void);

@@ -18,6 +18,7 @@ struct process_local local = {
 	.self = {.kind = PROCESS_SELF, .fd = -1},
 	.parent = {.kind = PROCESS_PARENT, .fd = -1},
 	.lifeline = {-1, -1},
+	.null = -1,
 	.report = -1,
 	.sentinel = -1,
 };

@@ -41,6 +41,7 @@ struct process_local {
 	char identity[64]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
+	int null;          /* the null device, -1 until the first start */
 	int report;        /* write end of a spawn under way, -1 else */
 	int sentinel;      /* portable: our write end towards the parent, else -1 */
 };

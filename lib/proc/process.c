@@ -91,9 +91,25 @@ static bool has_ended(struct ipck_process *p)
 	return ended;
 }
 
+/* Until it ends, or a signal: the status stays for process_reap. */
+static int wait_for_end(struct ipck_process *p, struct ipck_deadline deadline)
+{
+#ifdef HAVE_PIDFD
+	if (deadline.ns == INT64_MAX && !deadline.interrupt) {
+		siginfo_t info;
+
+		/* One call where poll and its clock are three; the pidfd cannot
+		 * mean another child, as a pid that was used again could. */
+		(void)waitid(P_PIDFD, (id_t)p->fd, &info, WEXITED | WNOWAIT);
+		return 0;
+	}
+#endif
+	return has_ended(p) ? 0 : io_poll(p->fd, deadline, JOIN_SLICE);
+}
+
 int ipck_process_join(struct ipck_process *p, struct ipck_deadline deadline)
 {
-	int rc = 0;
+	int rc;
 
 	if (!is_owner(p))
 		return -ECHILD;
@@ -101,8 +117,9 @@ int ipck_process_join(struct ipck_process *p, struct ipck_deadline deadline)
 		return -EDEADLK;
 	if (p->kind == PROCESS_PARENT)
 		return io_poll(p->fd, deadline, 0);
-	while (rc == 0 && !has_ended(p))
-		rc = io_poll(p->fd, deadline, JOIN_SLICE);
+	do
+		rc = wait_for_end(p, deadline);
+	while (rc == 0 && !has_ended(p));
 	return rc;
 }
 
@@ -152,6 +169,16 @@ int process_signal(struct ipck_process *p, int signal, bool group)
 	return rc < 0 && errno != ESRCH ? -errno : 0;
 }
 
+/* Oneself, or the parent: its pid is its own while the lifeline holds. */
+static int signal_kin(const struct ipck_process *p, int signal)
+{
+	if (signal < 0 || signal >= NSIG)
+		return -EINVAL;
+	if (p->kind == PROCESS_PARENT && io_ready(p->fd))
+		return 0;
+	return kill(p->pid, signal) < 0 && errno != ESRCH ? -errno : 0;
+}
+
 static int signal_any(struct ipck_process *p, int signal, bool group)
 {
 	int rc;
@@ -159,7 +186,7 @@ static int signal_any(struct ipck_process *p, int signal, bool group)
 	if (!is_owner(p))
 		return -ECHILD;
 	if (p->kind != PROCESS_CHILD)
-		return group ? -EINVAL : kill(p->pid, signal) < 0 ? -errno : 0;
+		return group ? -EINVAL : signal_kin(p, signal);
 	local_lock();
 	rc = process_signal(p, signal, group);
 	local_unlock();

@@ -18,9 +18,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	stdio_forget();
 	local_become(l->process, l->identity, l->sentinel[1]);
 	launch_apply(l);
-	for (int i = 0; i < 3; i++)
-		if (l->stdio[i] >= 0)
-			close(l->stdio[i]);
+	launch_close_stdio(l);
 	if (l->cwd >= 0)
 		close(l->cwd);
 	if (l->sentinel[0] >= 0)
