@@ -68,8 +68,11 @@ static double attempt(struct result *r, double rate[MAX_CONTENDERS])
 		if (!takes_part(r, i))
 			continue;
 		rate[i] = cell_run(&r->row->with[i], &ctx);
-		if (rate[i] < 0)
-			r->of[i].error = (int)rate[i];
+		if (rate[i] >= 0)
+			continue;
+		r->of[i].error = (int)rate[i];
+		python_stop(); /* an answer to a cell that is gone may still come */
+		python_start();
 	}
 	return load_others(&load);
 }
@@ -149,8 +152,7 @@ static bool run_rows(const struct row **rows)
 	int n = 0, growth = 0;
 	bool right = true;
 
-	if (python_start() < 0)
-		warnx("no python3: its rows are left out");
+	python_start(); /* if it is not there, the rows tell */
 	for (int i = 0; opt.table && rows[i]; i++)
 		run_row(&results[n++], rows[i], rows[i]->size, (int)opt.rounds);
 	if (opt.table && opt.markdown)
@@ -162,7 +164,6 @@ static bool run_rows(const struct row **rows)
 		growth += run_growth(results + n + growth, MAX_RESULTS - n - growth, rows[i]);
 	report_growth(results + n, growth, stdout);
 	fflush(stdout);
-	python_stop();
 	if (opt.json)
 		write_json(n, growth);
 	for (int i = 0; i < n + growth; i++)
@@ -184,6 +185,17 @@ static void forget_make(void)
 	unsetenv("MAKELEVEL");
 }
 
+/* Cells leave by exit() too. */
+static pid_t harness;
+
+static void clean_up(void)
+{
+	if (getpid() != harness)
+		return;
+	python_stop();
+	cmd_scratch_remove();
+}
+
 int main(int argc, char **argv)
 {
 	const struct row **rows;
@@ -197,7 +209,10 @@ int main(int argc, char **argv)
 	}
 	forget_make();
 	find_cpus();
-	cell_install_guard();
+	cmd_scratch();
+	harness = getpid();
+	atexit(clean_up);
+	cell_catch_signals();
 	if (opt.table || opt.growth)
 		right = run_rows(rows);
 	if (opt.memory)

@@ -95,9 +95,8 @@ void bench_pin(const struct bench_ctx *ctx, int side);
 
 /* cell.c: runs one contender in a child, with a time limit. */
 double cell_run(const struct contender *c, const struct bench_ctx *ctx);
-/* The process group that Ctrl-C must end too; 0: none. */
-void cell_guard(pid_t group);
-void cell_install_guard(void);
+/* From here on SIGINT, SIGTERM and SIGHUP end the harness by exit(), and the cell that runs. */
+void cell_catch_signals(void);
 
 /* load.c: what others use of the CPUs. */
 struct load {
@@ -135,6 +134,9 @@ double memory_private(pid_t pid);
 bool memory_section(FILE *out);
 
 /* peer_cmd.c: commands. */
+/* A directory for commands that keep something; made at first, removed with what is in it. */
+const char *cmd_scratch(void);
+void cmd_scratch_remove(void);
 /* What was written to f, to be read from its start; closes f; < 0: -errno. */
 int cmd_input(FILE *f);
 /* An unlinked temporary file with the lines 1 to n; < 0: -errno. */
@@ -148,7 +150,7 @@ int cmd_start(pid_t *pid, const char *const argv[], int input, int *in, int *out
 
 /* peer_python.c: one CPython process that runs the measurement of that name. */
 double python_run(const char *measurement, const struct bench_ctx *ctx);
-int python_start(void);
+void python_start(void);
 void python_stop(void);
 double python_cpu_seconds(void);
 

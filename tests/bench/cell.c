@@ -15,24 +15,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_MS 120000
+#define LIMIT_S 120
 
-/* Read by the signal handler: a group that does not hear the terminal's Ctrl-C. */
-static volatile sig_atomic_t guarded;
-
-void cell_guard(pid_t group)
-{
-	guarded = group;
-}
+/* Ctrl-C and the like end the harness between two measurements, and the one under way. */
+static volatile sig_atomic_t stopped;
 
 static void on_signal(int sig)
 {
-	if (guarded > 0)
-		kill(-guarded, SIGKILL);
-	_exit(128 + sig);
+	stopped = sig;
 }
 
-void cell_install_guard(void)
+void cell_catch_signals(void)
 {
 	struct sigaction sa = {.sa_handler = on_signal};
 
@@ -50,18 +43,16 @@ static void become_cell(void)
 	signal(SIGHUP, SIG_DFL);
 }
 
+/* Polls by the second, so that a signal that comes just before a poll is seen too. */
 static double receive(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	double rate;
-	int rc;
 
-	do
-		rc = poll(&p, 1, LIMIT_MS);
-	while (rc < 0 && errno == EINTR);
-	if (rc == 0)
-		return -ETIMEDOUT;
-	return read(fd, &rate, sizeof(rate)) == sizeof(rate) ? rate : -EOWNERDEAD;
+	for (int s = 0; s < LIMIT_S && !stopped; s++)
+		if (poll(&p, 1, 1000) > 0)
+			return read(fd, &rate, sizeof(rate)) == sizeof(rate) ? rate : -EOWNERDEAD;
+	return -ETIMEDOUT;
 }
 
 double cell_run(const struct contender *c, const struct bench_ctx *ctx)
@@ -84,13 +75,14 @@ double cell_run(const struct contender *c, const struct bench_ctx *ctx)
 		exit(write(fds[1], &rate, sizeof(rate)) != sizeof(rate));
 	}
 	setpgid(pid, pid);
-	cell_guard(pid);
 	close(fds[1]);
 	rate = receive(fds[0]);
 	if (rate < 0)
 		kill(-pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	cell_guard(0);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	close(fds[0]);
+	if (stopped)
+		exit(128 + stopped);
 	return rate;
 }

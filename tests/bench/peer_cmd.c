@@ -2,12 +2,41 @@
 /* Peers that are commands: xargs, parallel, make, and our own programs. */
 #include "bench.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static char scratch[32];
+
+const char *cmd_scratch(void)
+{
+	static const char template[] = "/tmp/ipckit-bench-XXXXXX";
+
+	if (!scratch[0] && !mkdtemp(strcpy(scratch, template)))
+		err(1, "%s", template);
+	return scratch;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+void cmd_scratch_remove(void)
+{
+	if (scratch[0])
+		nftw(scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
 
 int cmd_input(FILE *f)
 {

@@ -17,11 +17,12 @@
 static pid_t server;
 static int to = -1, from = -1;
 
-int python_start(void)
+void python_start(void)
 {
 	const char *const argv[] = {"python3", "-B", opt.peers, NULL};
 
-	return server ? 0 : cmd_start(&server, argv, -1, &to, &from);
+	if (cmd_start(&server, argv, -1, &to, &from) < 0)
+		server = 0;
 }
 
 void python_stop(void)
@@ -30,7 +31,8 @@ void python_stop(void)
 		return;
 	close(to);
 	close(from);
-	kill(server, SIGTERM);
+	kill(-server, SIGKILL);
+	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 	server = 0;
 }

@@ -105,6 +105,7 @@ def run(name, seconds, size, workers, cpus):
 
 
 def main():
+    os.setpgid(0, 0)  # Ctrl-C is for the harness, which then ends this group
     for line in iter(sys.stdin.readline, ""):
         try:
             text = repr(run(*line.split()))

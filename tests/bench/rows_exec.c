@@ -3,9 +3,7 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Runs argv over the lines 1 to n. */
@@ -35,33 +33,19 @@ static double run_xargs(const struct bench_ctx *ctx)
 	return over_lines(argv, ctx->size);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /*
  * Ten times slower than the others, so it gets fewer lines; its start is 0.1 s
- * of about 1.5.  It keeps what it finds out about the machine in a directory:
- * one of our own, which a first run, not measured, fills.
+ * of about 1.5.  It keeps what it finds out about the machine, for its next
+ * start: a first run, not measured, does that.
  */
 static double run_parallel(const struct bench_ctx *ctx)
 {
 	const char *const argv[] = {"parallel", "--will-cite", "-j2", "/bin/true", NULL};
-	char home[] = "/tmp/ipckit-bench-XXXXXX";
 	double rate;
 
-	if (!mkdtemp(home))
-		return -errno;
-	setenv("PARALLEL_HOME", home, 1);
+	setenv("PARALLEL_HOME", cmd_scratch(), 1);
 	rate = over_lines(argv, 1);
-	if (rate >= 0)
-		rate = over_lines(argv, ctx->size * 2 / 5);
-	nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	return rate;
+	return rate < 0 ? rate : over_lines(argv, ctx->size * 2 / 5);
 }
 
 /* A makefile with one target for each line. */
