@@ -255,6 +255,12 @@ int ipck_pool_terminate(struct ipck_pool *pool)
 	return 0;
 }
 
+/* In a broken pool the master leaves by itself; threads that could start do not. */
+static bool must_be_told(const struct ipck_pool *pool)
+{
+	return pool->threads || !load_acquire(&pool->shm->fault);
+}
+
 /* One step towards the end: 0 to go on, or negative. */
 static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 {
@@ -268,7 +274,7 @@ static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 		return 0;
 	if (pool->calls)
 		rc = imap_drain_all(pool);
-	else if (load_seq(&pool->shm->state) == POOL_OPEN && !load_acquire(&pool->shm->fault))
+	else if (load_seq(&pool->shm->state) == POOL_OPEN && must_be_told(pool))
 		signal_state(pool, POOL_QUIT);
 	if (rc == 1)
 		return deadline_check(deadline, clock_now()) == -ECANCELED ? -ECANCELED : 0;
