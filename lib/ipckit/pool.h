@@ -42,7 +42,7 @@ struct ipck_pool_opts {
 	int (*init)(void *arg);  /* run first in each worker; < 0 ends it */
 	void *init_arg;          /* seen by init as at the pool's creation */
 };
-#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts)}
+#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts), 0, false, NULL, NULL}
 #define IPCK_POOL_OPTS(...) (&(const struct ipck_pool_opts){.size = sizeof(struct ipck_pool_opts), __VA_ARGS__})
 
 /* What became of an item. */
@@ -66,7 +66,7 @@ struct ipck_map_opts {
 	size_t window;              /* imap: items read from the input and not yet given out; 0: 4 per worker */
 	int retries;                /* how often an item whose worker died is run again */
 };
-#define IPCK_MAP_OPTS_INIT {sizeof(struct ipck_map_opts)}
+#define IPCK_MAP_OPTS_INIT {sizeof(struct ipck_map_opts), NULL, 0, NULL, 0, 0}
 #define IPCK_MAP_OPTS(...) (&(const struct ipck_map_opts){.size = sizeof(struct ipck_map_opts), __VA_ARGS__})
 
 struct ipck_pool_stat {
@@ -79,7 +79,7 @@ struct ipck_pool_stat {
 	uint64_t replaced;   /* workers that died and were replaced */
 	uint64_t masters;    /* masters that died and were replaced */
 };
-#define IPCK_POOL_STAT_INIT {sizeof(struct ipck_pool_stat)}
+#define IPCK_POOL_STAT_INIT {sizeof(struct ipck_pool_stat), 0, 0, 0, 0, 0, 0, 0}
 
 IPCK_BEGIN_DECLS
 

@@ -165,7 +165,7 @@ static void drain_ring(struct ipck_pool *pool, uint32_t worker)
 		taken = true;
 	}
 	if (taken)
-		evcount_notify(&slot->space, FUTEX_ALL);
+		evcount_notify(&slot->space, EVCOUNT_ALL);
 }
 
 /* Final by now, or a moment later: its worker stores the state behind the piece. */

@@ -171,7 +171,7 @@ static void bury(struct master *m, uint32_t place)
 	add_seq(&m->shm->deaths, 1);
 	pool_progress(m->shm);
 	/* An item may be FREE again, or left by a hint that was not followed. */
-	evcount_notify(&m->shm->work, FUTEX_ALL);
+	evcount_notify(&m->shm->work, EVCOUNT_ALL);
 }
 
 /* Buries who has ended; returns how many live. */

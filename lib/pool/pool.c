@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's life: create, close, terminate, join, free; and what it tells of itself. */
+#include <ipckit/pool.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,9 +199,9 @@ static void signal_state(struct ipck_pool *pool, enum pool_state state)
 	struct pool_shm *shm = pool->shm;
 
 	store_seq(&shm->state, (uint32_t)state);
-	evcount_notify(&shm->work, FUTEX_ALL);
+	evcount_notify(&shm->work, EVCOUNT_ALL);
 	for (uint32_t i = 0; i < shm->workers; i++)
-		evcount_notify(&pool_slot(shm, i)->space, FUTEX_ALL);
+		evcount_notify(&pool_slot(shm, i)->space, EVCOUNT_ALL);
 	if (pool->master && state == POOL_TERMINATE)
 		master_wake(pool->master);
 	pool_progress(shm);

@@ -6,7 +6,7 @@
 
 static bool is_unwanted(const struct ipck_result *r)
 {
-	return load_relaxed(&r->block->unwanted) || load_seq(&r->worker->shm->state) == POOL_TERMINATE;
+	return load_relaxed(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
 }
 
 struct room {
@@ -18,18 +18,18 @@ static bool has_room(void *arg)
 {
 	struct room *room = arg;
 
-	return ring_has_room(&room->result->worker->slot->ring, room->size) || is_unwanted(room->result);
+	return ring_has_room(&room->result->slot->ring, room->size) || is_unwanted(room->result);
 }
 
 /* One piece: waits until the parent has made room for it. */
 static int put_piece(struct ipck_result *r, uint32_t flags, int value, const void *data, size_t size)
 {
-	struct slot *slot = r->worker->slot;
+	struct slot *slot = r->slot;
 	struct ring_piece piece = {.size = (uint32_t)size, .flags = flags, .tag = r->tag, .value = value};
 	struct room room = {r, size};
 
 	if (!ring_has_room(&slot->ring, size)) {
-		pool_progress(r->worker->shm);
+		pool_progress(r->shm);
 		(void)evcount_await(&slot->space, has_room, &room, IPCK_FOREVER);
 	}
 	if (is_unwanted(r))
@@ -47,9 +47,10 @@ static int flush(struct ipck_result *r)
 	return rc;
 }
 
-void result_begin(struct ipck_result *r, struct worker *w, struct block *b, uint32_t index)
+void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index)
 {
-	r->worker = w;
+	r->shm = shm;
+	r->slot = slot;
 	r->block = b;
 	r->tag = index;
 	r->flags = RESULT_FIRST;

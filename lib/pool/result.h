@@ -8,7 +8,7 @@
 #ifndef POOL_RESULT_H
 #define POOL_RESULT_H
 
-#include "pool/worker.h"
+#include "pool/shared.h"
 
 #define RESULT_FIRST 1u
 #define RESULT_LAST 2u /* the piece's value is what the function returned */
@@ -16,7 +16,8 @@
 #define RESULT_BUFFER 4096
 
 struct ipck_result {
-	struct worker *worker;
+	struct pool_shm *shm;
+	struct slot *slot; /* of the worker */
 	struct block *block;
 	uint64_t tag;   /* which item: the block's index */
 	uint32_t flags; /* of the next piece */
@@ -24,7 +25,7 @@ struct ipck_result {
 	unsigned char buffer[RESULT_BUFFER]; /* small writes gather here */
 };
 
-void result_begin(struct ipck_result *r, struct worker *w, struct block *b, uint32_t index);
+void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index);
 void result_end(struct ipck_result *r, int value);
 
 #endif

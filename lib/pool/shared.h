@@ -199,7 +199,7 @@ static inline bool item_is_final(uint16_t state)
 static inline void pool_progress(struct pool_shm *shm)
 {
 	add_seq(&shm->progress, 1);
-	evcount_notify(&shm->done, FUTEX_ALL);
+	evcount_notify(&shm->done, EVCOUNT_ALL);
 }
 
 /* The bytes that the struct takes with all behind it. */
