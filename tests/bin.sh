@@ -91,6 +91,7 @@ start()
 {
 	what="$name $*"
 	echo "$what &"
+	: >"$scratch/out" # here: the background may be late to do it
 	env --default-signal "$mark=1" "$binary" "$@" >"$scratch/out" 2>"$scratch/err" &
 	child=$!
 }
