@@ -16,13 +16,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* What all scenarios share; each uses a part. */
 struct state {
 	volatile int a, b;
-	volatile pid_t parent, workers[2];
 	int pipe[2];
 	int futex;
 	pthread_mutex_t mutex;
@@ -397,209 +395,6 @@ START_TEST(a_robust_mutex_survives)
 }
 END_TEST
 
-/* Descendants: a parent, its master, the master's two workers. */
-
-static void *work(void *arg)
-{
-	return arg;
-}
-
-static void worker(struct state *s, int i)
-{
-	pthread_t thread;
-
-	/* A thread is not a process; it takes no ordinal. */
-	if (pthread_create(&thread, NULL, work, NULL) == 0)
-		pthread_join(thread, NULL);
-	s->workers[i] = getpid();
-	if (i == 1) {
-		kill_begin();
-		s->a = 1;
-		s->b = 1;
-		kill_end();
-	}
-	_exit(0);
-}
-
-static void master(struct state *s)
-{
-	int status;
-
-	for (int i = 0; i < 2; i++)
-		if (fork() == 0)
-			worker(s, i);
-	for (int i = 0; i < 2; i++)
-		if (waitpid(-1, &status, 0) == s->workers[1])
-			s->futex = status;
-	_exit(0);
-}
-
-static void parent(void *ctx)
-{
-	struct state *s = ctx;
-	pid_t pid;
-
-	s->parent = getpid();
-	pid = fork();
-	if (pid == 0)
-		master(s);
-	kill_check(waitpid(pid, NULL, 0) == pid);
-}
-
-static void worker_died(void *ctx, const struct kill_point *point)
-{
-	struct state *s = ctx;
-
-	kill_check(getpid() == s->parent);
-	kill_check(s->workers[0] && s->workers[1]);
-	if (point->kind == KILL_NONE)
-		kill_check(s->futex == 0 && s->a == 1 && s->b == 1);
-	else
-		kill_check(WIFSIGNALED(s->futex) && WTERMSIG(s->futex) == SIGKILL);
-	kill_check(point->kind == KILL_NONE || s->a + s->b == (int)point->number);
-}
-
-static struct kill_sweep descendant = {.name = "descendant",
-                                       .setup = setup,
-                                       .victim = parent,
-                                       .survive = worker_died,
-                                       .watch = watch,
-                                       .who = KILL_DESCENDANT,
-                                       .generation = 2,
-                                       .ordinal = 2,
-                                       .marked = true};
-
-START_TEST(the_second_worker_is_the_victim)
-{
-	struct kill_result r;
-
-	ck_assert_msg(kill_sweep_try(&descendant, &r) == 0, "%s", r.text);
-	ck_assert_uint_eq(r.points, 3);
-	ck_assert_uint_eq(r.kinds[KILL_CHANGE], 2);
-}
-END_TEST
-
-/* The first worker, from birth: it is killed before it tells its pid, too. */
-static void any_death(void *ctx, const struct kill_point *point)
-{
-	struct state *s = ctx;
-
-	(void)point;
-	kill_check(getpid() == s->parent);
-}
-
-START_TEST(a_worker_is_stepped_from_birth)
-{
-	struct kill_sweep s = descendant;
-	struct kill_result r;
-
-	s.ordinal = 1;
-	s.marked = false;
-	s.survive = any_death;
-	s.full = 20;
-	s.stride = 7;
-	ck_assert_msg(kill_sweep_try(&s, &r) == 0, "%s", r.text);
-	ck_assert_uint_ge(r.points, 20);
-	ck_assert_uint_gt(r.kinds[KILL_LEAVE], 0);
-}
-END_TEST
-
-/* The one that is picked by its pid, which it tells itself. */
-
-static pid_t pick_second(void *ctx)
-{
-	struct state *s = ctx;
-
-	return s->workers[1];
-}
-
-static void picked_worker(void *ctx)
-{
-	struct state *s = ctx;
-	int status;
-	pid_t pid;
-
-	s->parent = getpid();
-	pid = fork();
-	if (pid == 0) {
-		s->workers[1] = getpid();
-		for (;;) {
-			usleep(1000);
-			s->a++;
-		}
-	}
-	kill_check(waitpid(pid, &status, 0) == pid);
-	kill_check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
-START_TEST(a_picked_worker_is_the_victim)
-{
-	struct kill_sweep s = descendant;
-	struct kill_result r;
-
-	s.victim = picked_worker;
-	s.pick = pick_second;
-	s.survive = any_death;
-	s.marked = false;
-	s.max_runs = 8;
-	ck_assert_msg(kill_sweep_try(&s, &r) == 0, "%s", r.text);
-	ck_assert_uint_eq(r.points, 8);
-	ck_assert_uint_gt(r.kinds[KILL_CHANGE], 0);
-}
-END_TEST
-
-/* The root killed while its master and workers live, which die with it. */
-
-static void parent_with_lifeline(void *ctx)
-{
-	struct state *s = ctx;
-	char byte;
-
-	if (fork() == 0) {
-		close(s->pipe[1]);
-		for (int i = 0; i < 2; i++)
-			if (fork() == 0)
-				break;
-		while (read(s->pipe[0], &byte, 1) > 0)
-			;
-		_exit(0);
-	}
-	s->a = 1;
-	s->a = 2;
-}
-
-static void *setup_lifeline(void)
-{
-	struct state *s = kill_shared(sizeof(*s));
-
-	return s;
-}
-
-static void make_lifeline(void *ctx)
-{
-	struct state *s = ctx;
-
-	if (pipe2(s->pipe, O_CLOEXEC) < 0)
-		abort();
-	parent_with_lifeline(ctx);
-}
-
-START_TEST(the_root_is_the_victim)
-{
-	const struct kill_sweep s = {.name = "self",
-	                             .setup = setup_lifeline,
-	                             .victim = make_lifeline,
-	                             .survive = survive_nothing,
-	                             .watch = watch,
-	                             .who = KILL_SELF};
-	struct kill_result r;
-
-	ck_assert_msg(kill_sweep_try(&s, &r) == 0, "%s", r.text);
-	ck_assert_uint_eq(r.kinds[KILL_CHANGE], 2);
-	ck_assert_uint_ge(r.kinds[KILL_LEAVE], 2);
-}
-END_TEST
-
 /* Names of a run are gone after it. */
 
 static void make_name(void *ctx)
@@ -650,10 +445,5 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, an_orphan_that_lives_on_is_reported);
 	tcase_add_test(tc, a_failing_victim_is_reported);
 	tcase_add_test(tc, names_are_removed);
-	tc = test_case(s, "descendants");
-	tcase_add_test(tc, the_second_worker_is_the_victim);
-	tcase_add_test(tc, a_worker_is_stepped_from_birth);
-	tcase_add_test(tc, a_picked_worker_is_the_victim);
-	tcase_add_test(tc, the_root_is_the_victim);
 	return test_main(s);
 }
