@@ -32,7 +32,7 @@ struct list {
 static pid_t runner;
 static struct list before;
 
-static void list_add(struct list *l, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void list_add(struct list *l, const char *format, ...)
 {
 	va_list args;
 

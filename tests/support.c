@@ -256,6 +256,7 @@ void test_join_all(const pid_t *pids, unsigned n)
 }
 
 struct part {
+	pthread_t thread;
 	unsigned i;
 	void (*fn)(unsigned, void *);
 	void *arg;
@@ -271,21 +272,23 @@ static void *run_part(void *arg)
 
 void test_threads(unsigned n, void (*fn)(unsigned, void *), void *arg)
 {
-	pthread_t threads[n];
-	struct part parts[n];
+	struct part *parts = calloc(n, sizeof(*parts));
 
+	ck_that(parts);
 	for (unsigned i = 0; i < n; i++) {
-		parts[i] = (struct part){i, fn, arg};
-		ck_that(pthread_create(&threads[i], NULL, run_part, &parts[i]) == 0);
+		parts[i] = (struct part){.i = i, .fn = fn, .arg = arg};
+		ck_that(pthread_create(&parts[i].thread, NULL, run_part, &parts[i]) == 0);
 	}
 	for (unsigned i = 0; i < n; i++)
-		ck_that(pthread_join(threads[i], NULL) == 0);
+		ck_that(pthread_join(parts[i].thread, NULL) == 0);
+	free(parts);
 }
 
 void test_processes(unsigned n, void (*fn)(unsigned, void *), void *arg)
 {
-	pid_t pids[n];
+	pid_t *pids = calloc(n, sizeof(*pids));
 
+	ck_that(pids);
 	for (unsigned i = 0; i < n; i++) {
 		pids[i] = start();
 		if (pids[i] == 0) {
@@ -294,6 +297,7 @@ void test_processes(unsigned n, void (*fn)(unsigned, void *), void *arg)
 		}
 	}
 	test_join_all(pids, n);
+	free(pids);
 }
 
 void *test_shared(size_t size)
