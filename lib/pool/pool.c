@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/name.h"
 #include "pool/internal.h"
+#include "proc/cpu.h"
 
 /* A wait spins about 10 us before it sleeps, if another CPU can do something. */
 #define SPIN_TURNS 200
@@ -39,7 +40,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 		return rc;
 	pool->shm = segment_body(&pool->segment);
 	pool_shm_init(pool->shm, workers, blocks);
-	pool->shm->spin = ipck_cpu_count() > 1 ? SPIN_TURNS : 0;
+	pool->shm->spin = cpu_affinity_count() > 1 ? SPIN_TURNS : 0;
 	pool_set_low(pool);
 	return arena_init(&pool->arena, &pool->segment, plan.bytes);
 }
