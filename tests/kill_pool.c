@@ -131,7 +131,8 @@ static int check_map(struct ipck_pool *p, int *deaths)
 
 	for (int i = 0; i < ITEMS; i++)
 		in[i] = i + 1;
-	rc = ipck_pool_map(p, square, in, ITEMS, sizeof(int), out, sizeof(int), IPCK_MAP_OPTS(.status = status), soon());
+	rc = ipck_pool_map(p, square, in, ITEMS, sizeof(int), out, sizeof(int), IPCK_MAP_OPTS(.status = status),
+	                   soon());
 	for (int i = 0; i < ITEMS; i++) {
 		if (status[i].outcome == IPCK_DONE) {
 			kill_check(status[i].value == 0 && out[i] == in[i] * in[i]);
