@@ -269,7 +269,7 @@ static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 		return 0;
 	if (pool->calls)
 		rc = imap_drain_all(pool);
-	else if (load_seq(&pool->shm->state) == POOL_OPEN && !load_acquire(&pool->shm->fault))
+	else if (load_seq(&pool->shm->state) == POOL_OPEN)
 		signal_state(pool, POOL_QUIT);
 	if (rc == 1)
 		return deadline_check(deadline, clock_now()) == -ECANCELED ? -ECANCELED : 0;
