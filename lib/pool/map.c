@@ -42,7 +42,8 @@ struct map {
 	size_t failed; /* of them, not done */
 	struct flight *flights;
 	size_t n_flights;
-	uint32_t deaths; /* of the pool as of the last full look */
+	uint32_t deaths; /* of the pool as of the last close look */
+	int64_t looked;  /* when that was */
 };
 
 static size_t choose_per_block(const struct map *m)
@@ -62,6 +63,7 @@ static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 	m->call.retries = (uint32_t)opts->retries;
 	m->status = opts->status;
 	m->deaths = load_acquire(&pool->shm->deaths);
+	m->looked = clock_now();
 	m->per_block = choose_per_block(m);
 	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
 	bytes = m->out_at + m->per_block * m->out_size + 1;
@@ -156,8 +158,11 @@ static void receive(struct map *m, struct flight *f)
 	pool_return_block(m->pool, f->block);
 }
 
-/* Takes in what is finished: by its mark, or all by their states (after a death, a
- * tick: a mark can be lost with its worker). */
+/*
+ * Takes in what is finished: by its mark, or (closely) all by their states.  A mark
+ * can be lost, or late, with the worker that had to make it: so closely after a
+ * death, and at each tick.
+ */
 static bool receive_all(struct map *m, bool closely)
 {
 	bool any = false;
@@ -176,6 +181,18 @@ static bool receive_all(struct map *m, bool closely)
 		any = true;
 	}
 	return any;
+}
+
+static bool look_closely(struct map *m)
+{
+	uint32_t deaths = load_acquire(&m->pool->shm->deaths);
+	int64_t now = clock_now();
+
+	if (deaths == m->deaths && now - m->looked < TICK_NS)
+		return false;
+	m->deaths = deaths;
+	m->looked = now;
+	return true;
 }
 
 /* 1: something was sent, 0: nothing could be now, or -errno. */
@@ -201,21 +218,15 @@ static int send_all(struct map *m)
 static int map_run(struct map *m, struct ipck_deadline deadline)
 {
 	struct ipck_pool *pool = m->pool;
-	bool closely = false;
 
 	while (m->ended < m->n) {
-		uint32_t seen = load_seq(&pool->shm->progress), deaths = load_acquire(&pool->shm->deaths);
-		bool any = receive_all(m, closely || deaths != m->deaths);
+		uint32_t seen = load_seq(&pool->shm->progress);
+		bool any = receive_all(m, look_closely(m));
 		int rc = send_all(m);
 
-		m->deaths = deaths;
-		closely = false;
 		if (rc == 0 && m->ended < m->n && !any) {
-			int64_t before = clock_now();
-
-			rc = pool_wait(pool, seen, false, deadline);
+			rc = pool_wait(pool, seen, deadline);
 			pool_collect(pool);
-			closely = clock_now() - before >= TICK_NS / 2;
 		}
 		if (rc >= 0 && m->ended < m->n)
 			rc = pool_alive(pool);

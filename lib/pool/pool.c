@@ -235,7 +235,7 @@ static void wait_until_ended(struct ipck_pool *pool)
 		}
 		pool_watch(pool);
 		if (!pool->ended)
-			(void)pool_wait(pool, seen, true, deadline);
+			(void)pool_wait(pool, seen, deadline);
 	}
 }
 
@@ -275,7 +275,7 @@ static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 		return deadline_check(deadline, clock_now()) == -ECANCELED ? -ECANCELED : 0;
 	if (rc == IPCK_INPUT_LATER)
 		soon.ns = MIN(deadline.ns, clock_now() + 5 * NS_PER_MS);
-	rc = pool_wait(pool, seen, true, soon);
+	rc = pool_wait(pool, seen, soon);
 	return rc == -ETIMEDOUT ? deadline_check(deadline, clock_now()) : rc;
 }
 
@@ -288,8 +288,10 @@ int ipck_pool_join(struct ipck_pool *pool, struct ipck_deadline deadline)
 	pthread_mutex_lock(&pool->mutex);
 	if (!pool->closed)
 		rc = -EINVAL;
+	pool_eager(pool, 1);
 	while (rc == 0 && !pool->ended)
 		rc = join_step(pool, deadline);
+	pool_eager(pool, -1);
 	if (rc == 0 && load_acquire(&pool->shm->fault))
 		rc = -ENOTRECOVERABLE;
 	pthread_mutex_unlock(&pool->mutex);
