@@ -83,9 +83,9 @@ static void replace_master(struct ipck_pool *pool)
 	if (io_poll(pool->presence, ipck_in_ns(TICK_NS), 0) < 0)
 		return;
 	forget_master(pool);
-	lost = pool_account(shm, 0, IPCK_KILLED, SIGKILL);
 	pool_reopen(shm);
-	add_relaxed(&shm->lost, lost);
+	if (!expected)
+		add_relaxed(&shm->lost, lost);
 	store_relaxed(&shm->alive, 0);
 	for (uint32_t i = 0; i < shm->workers; i++)
 		store_relaxed(&pool_slot(shm, i)->pid, 0);

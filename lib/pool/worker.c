@@ -9,9 +9,23 @@
 #include <stdio_ext.h>
 #endif
 
+#include "base/fork.h"
 #include "pool/result.h"
 
 static __thread struct worker *current;
+
+/* A process that a task forks is no worker. */
+static void forget(void)
+{
+	current = NULL;
+}
+
+static struct fork_hook hook = {.child = forget};
+
+__attribute__((constructor)) static void install(void)
+{
+	fork_hook_add(&hook);
+}
 
 struct worker *worker_current(void)
 {
