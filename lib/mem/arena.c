@@ -19,11 +19,17 @@
 
 int arena_init(struct arena *a, struct segment *segment, size_t begin)
 {
+	int rc;
+
 	*a = (struct arena){.segment = segment, .room = 16};
+	/* What comes behind the segment's present end is aligned too. */
+	begin = ROUND_UP(begin, (size_t)ARENA_ALIGN);
+	rc = segment_grow(segment, begin);
+	if (rc < 0)
+		return rc;
 	a->free = calloc(a->room, sizeof(*a->free));
 	if (!a->free)
 		return -ENOMEM;
-	begin = ROUND_UP(begin, ARENA_ALIGN);
 	if (begin < segment->bytes)
 		a->free[a->n++] = (struct extent){begin, segment->bytes - begin, true};
 	return 0;
