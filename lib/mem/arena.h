@@ -19,7 +19,7 @@ struct extent {
 
 struct arena {
 	struct segment *segment;
-	struct extent *free; /* sorted by offset, no two alike touch */
+	struct extent *free; /* sorted by offset, no two alike (reserved or not) touch */
 	size_t n, room;
 	size_t held; /* extents handed out */
 };
