@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -30,13 +32,21 @@ static const char *posix_name(const char *path)
 	return path + sizeof(SHM_DIR) - 1;
 }
 
+/*
+ * All or nothing: older kernels give up at any signal and begin again, so that with a
+ * timer a long one would never end.  Hence none is let in.
+ */
 int shmfile_reserve(int fd, size_t offset, size_t bytes)
 {
+	sigset_t all, old;
 	int rc;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	do
 		rc = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
 	while (rc == EINTR);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc == EFBIG ? -ENOSPC : -rc;
 }
 
