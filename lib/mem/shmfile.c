@@ -66,7 +66,14 @@ static int nameless(void)
 	if (fd >= 0 || errno != ENOSYS)
 		return fd < 0 ? -errno : fd;
 #endif
-	/* A name for an instant; random enough never to meet another's. */
+#ifdef HAVE_O_TMPFILE
+	int file = open(SHM_DIR, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+	if (file >= 0)
+		return file;
+#endif
+	/* A name for an instant; random enough never to meet another's.  A kill in
+	 * this instant leaves the name, of a file without memory. */
 	for (int attempt = 0; attempt < 100; attempt++) {
 		char name[64];
 		int shm;
