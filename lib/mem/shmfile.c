@@ -5,11 +5,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifdef IPCK_LINUX
+#include <sys/sysinfo.h>
+#endif
 
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -33,6 +38,21 @@ static const char *posix_name(const char *path)
 }
 
 /*
+ * A memfd is in no file system that could be full: what is more than the machine
+ * has would be given out until the kernel kills somebody for it.
+ */
+static bool imaginable(size_t bytes)
+{
+#ifdef IPCK_LINUX
+	struct sysinfo machine;
+
+	if (sysinfo(&machine) == 0)
+		return bytes / machine.mem_unit <= machine.totalram + machine.totalswap;
+#endif
+	return bytes <= PTRDIFF_MAX;
+}
+
+/*
  * All or nothing: older kernels give up at any signal and begin again, so that with a
  * timer a long one would never end.  Hence none is let in.
  */
@@ -41,6 +61,8 @@ int shmfile_reserve(int fd, size_t offset, size_t bytes)
 	sigset_t all, old;
 	int rc;
 
+	if (!imaginable(bytes))
+		return -ENOSPC;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	do
