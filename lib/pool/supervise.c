@@ -83,6 +83,7 @@ static void replace_master(struct ipck_pool *pool)
 	if (io_poll(pool->presence, ipck_in_ns(TICK_NS), 0) < 0)
 		return;
 	forget_master(pool);
+	lost = pool_account(shm, 0, expected ? IPCK_CANCELED : IPCK_KILLED, SIGKILL);
 	pool_reopen(shm);
 	if (!expected)
 		add_relaxed(&shm->lost, lost);
