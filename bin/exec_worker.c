@@ -13,7 +13,7 @@
 #include "exec_spool.h"
 
 /* Up to so many bytes of output are passed by value. */
-#define BY_VALUE 32768
+#define BY_VALUE 16384
 
 static const struct exec_plan *plan;
 static struct exec_spool spool[2] = {EXEC_SPOOL_INIT, EXEC_SPOOL_INIT};
