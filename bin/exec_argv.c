@@ -14,7 +14,6 @@
 #define PLACE_SIZE 2
 #define HEADROOM 4096 /* of a command line, for what the kernel and the loader add */
 
-extern char **environ;
 
 /* Whether this file can be run: 0, -ENOENT, -EACCES, -EISDIR ... */
 static int runnable(const char *path)

@@ -6,18 +6,17 @@ set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-find lib bin -name '*.gcda' | while IFS= read -r data; do
-	gcov -n "$data"
+find lib bin -name '*.gcno' | while IFS= read -r notes; do
+	gcov -n "$notes"
 done >"$scratch/gcov" 2>"$scratch/errors" || { cat "$scratch/errors" >&2; exit 1; }
 
 # gcov prints "File 'PATH'" and "Lines executed:P% of N" for each source; a
 # source compiled twice, for both libraries, counts where more of it ran.
 awk -F "'" '
-/^File / { file = $2; sub(/.*\/(\.\.\/)*/, "&", file) }
-/^Lines executed:/ && file ~ /(^|\/)(lib|bin)\/.*\.c$/ {
-	sub(/.*\/(lib|bin)\//, "&", file)
+/^File / { file = $2 }
+/^Lines executed:/ && file ~ /(^|\/)(lib\/[a-z]+|bin)\/[^\/]*\.c$/ {
 	n = split(file, part, "/")
-	name = part[n - 2] "/" part[n - 1] "/" part[n]
+	name = part[n - 1] "/" part[n]
 	text = $0
 	sub(/.*executed:/, "", text)
 	split(text, value, /% of /)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The shared library exports the calls that the public headers declare and the
+# The libraries export the calls that the public headers declare and the
 # symbol map lists: no more, no less.
 . "${srcdir:-.}/tests/policy.sh"
 
@@ -27,6 +27,16 @@ differ headers map.sorted "declared in a public header, not in lib/ipckit.map"
 differ map.sorted headers "in lib/ipckit.map, declared in no public header"
 differ headers library "declared in a public header, not exported"
 differ library headers "exported, declared in no public header"
+
+# A program that is linked with the static library meets the same names.
+archive=${LIBRARY%.so}.a
+if [ -f "$archive" ]; then
+	$NM -g --defined-only "$archive" >"$scratch/nm" || fail "$NM cannot read $archive"
+	awk 'NF == 3 { print $3 }' "$scratch/nm" | sort >"$scratch/archive"
+	differ headers archive "declared in a public header, not in the static library"
+	differ archive headers "in the static library for all to see, declared in no public header"
+fi
+
 sort -c "$scratch/map" 2>/dev/null || fail "lib/ipckit.map is not in alphabetical order"
 uniq -d "$scratch/headers" >"$scratch/twice"
 [ ! -s "$scratch/twice" ] || fail "declared twice: $(cat "$scratch/twice")"

@@ -20,6 +20,7 @@
 #define BASE_EVCOUNT_H
 
 #include <ipckit/deadline.h>
+#include <limits.h>
 
 #include "base/atomic.h"
 #include "base/futex.h"
@@ -45,6 +46,7 @@ struct evcount {
 	uint64_t word;
 };
 
+#define EVCOUNT_ALL INT_MAX
 #define EVCOUNT_SLEEPER (UINT64_C(1) << 32)
 
 uint32_t evcount_prepare(struct evcount *e);
@@ -63,7 +65,7 @@ static inline bool evcount_sleepers(const struct evcount *e)
 	return load_seq(&e->word) >= EVCOUNT_SLEEPER;
 }
 
-/* Wakes up to n sleepers (FUTEX_ALL for all). */
+/* Wakes up to n sleepers (EVCOUNT_ALL for all). */
 static inline void evcount_notify(struct evcount *e, int n)
 {
 	if (evcount_sleepers(e))

@@ -7,9 +7,6 @@
 #define BASE_FUTEX_H
 
 #include <ipckit/deadline.h>
-#include <limits.h>
-
-#define FUTEX_ALL INT_MAX
 
 /*
  * Sleeps while *word is `expected`, at most one tick.  0: something may have

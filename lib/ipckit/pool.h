@@ -42,7 +42,7 @@ struct ipck_pool_opts {
 	int (*init)(void *arg);  /* run first in each worker; < 0 ends it */
 	void *init_arg;          /* seen by init as at the pool's creation */
 };
-#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts)}
+#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts), 0, false, NULL, NULL}
 #define IPCK_POOL_OPTS(...) (&(const struct ipck_pool_opts){.size = sizeof(struct ipck_pool_opts), __VA_ARGS__})
 
 /* What became of an item. */
@@ -63,11 +63,10 @@ struct ipck_map_opts {
 	const void *arg;            /* argument block, copied once per call; all items see it, 64-byte aligned */
 	size_t arg_size;            /* its bytes; arg of the function is NULL if 0 */
 	struct ipck_status *status; /* map: room for one per item, or NULL */
-	size_t chunk;               /* map: items that a worker takes at once; 0: chosen by the library */
 	size_t window;              /* imap: items read from the input and not yet given out; 0: 4 per worker */
 	int retries;                /* how often an item whose worker died is run again */
 };
-#define IPCK_MAP_OPTS_INIT {sizeof(struct ipck_map_opts)}
+#define IPCK_MAP_OPTS_INIT {sizeof(struct ipck_map_opts), NULL, 0, NULL, 0, 0}
 #define IPCK_MAP_OPTS(...) (&(const struct ipck_map_opts){.size = sizeof(struct ipck_map_opts), __VA_ARGS__})
 
 struct ipck_pool_stat {
@@ -80,7 +79,7 @@ struct ipck_pool_stat {
 	uint64_t replaced;   /* workers that died and were replaced */
 	uint64_t masters;    /* masters that died and were replaced */
 };
-#define IPCK_POOL_STAT_INIT {sizeof(struct ipck_pool_stat)}
+#define IPCK_POOL_STAT_INIT {sizeof(struct ipck_pool_stat), 0, 0, 0, 0, 0, 0, 0}
 
 IPCK_BEGIN_DECLS
 
@@ -95,7 +94,9 @@ IPCK_API IPCK_MUST_CHECK int ipck_pool_create(struct ipck_pool **out, const stru
 typedef int ipck_map_fn(const void *in, void *out, const void *arg);
 
 /*
- * Runs fn on n items of in_size bytes each, results of out_size bytes each.  in
+ * Runs fn on n items of in_size bytes each, results of out_size bytes each.  Each
+ * item is claimed by itself, so a slow one keeps no other waiting; how many travel
+ * together is chosen by the library.  in
  * and out are the caller's, n * size bytes, may be NULL if their size is 0.  The
  * out of an item that is not IPCK_DONE is left as it was.
  *
@@ -115,8 +116,11 @@ IPCK_API IPCK_MUST_CHECK ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_
  * The next item of an imap, of any size: returns 1 with *item, *size set (the
  * bytes are copied before the next call), 0 at the end, or a negative error,
  * which ends the input and comes out of ipck_imap_next after the items before it.
- * Called inside ipck_imap_next and ipck_pool_join, by one thread at a time.
+ * Called inside ipck_imap_next and ipck_pool_join, by one thread at a time.  It may
+ * block; then results wait for it.  Rather than block it can return
+ * IPCK_INPUT_LATER: it is asked again after some milliseconds.
  */
+#define IPCK_INPUT_LATER 2
 typedef int ipck_input_fn(void *ctx, const void **item, size_t *size);
 
 /* A task of imap: reads the item, gives its result by ipck_result_write. */

@@ -48,7 +48,7 @@ struct ipck_process_opts {
 	const struct ipck_pass *pass;  /* spawn: what the program gets by name */
 	size_t pass_count;
 };
-#define IPCK_PROCESS_OPTS_INIT {sizeof(struct ipck_process_opts)}
+#define IPCK_PROCESS_OPTS_INIT {sizeof(struct ipck_process_opts), NULL, false, false, NULL, NULL, NULL, NULL, 0}
 #define IPCK_PROCESS_OPTS(...) \
 	(&(const struct ipck_process_opts){.size = sizeof(struct ipck_process_opts), __VA_ARGS__})
 

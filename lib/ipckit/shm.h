@@ -27,7 +27,7 @@ struct ipck_shm_opts {
 	mode_t mode;    /* create: permissions of a named segment; 0 is 0600 */
 	bool any_owner; /* open: also one that another user made */
 };
-#define IPCK_SHM_OPTS_INIT {sizeof(struct ipck_shm_opts)}
+#define IPCK_SHM_OPTS_INIT {sizeof(struct ipck_shm_opts), 0, false}
 #define IPCK_SHM_OPTS(...) \
 	(&(const struct ipck_shm_opts){.size = sizeof(struct ipck_shm_opts), __VA_ARGS__})
 

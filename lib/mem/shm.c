@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <ipckit/shm.h>
+
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/name.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles: waiting for a process, its status, signals to it. */
+#include <ipckit/process.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,13 +28,6 @@ static bool is_owner(const struct ipck_process *p)
 	return p->epoch == fork_epoch();
 }
 
-static void set_status(struct ipck_process *p, int status)
-{
-	p->known = true;
-	p->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-	p->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-}
-
 /*
  * Somebody else took the status.  Since Linux 6.15 the pidfd still knows it; the
  * header may be older than the kernel, so the call is spelled out.
@@ -43,12 +38,15 @@ static void ask_pidfd(struct ipck_process *p)
 	struct {
 		uint64_t mask, cgroup;
 		uint32_t ids[11];
-		int32_t exit_code;
+		int32_t status;
 	} info = {.mask = 1 << 3 /* PIDFD_INFO_EXIT */};
 
 	_Static_assert(sizeof(info) == 64, "PIDFD_INFO_SIZE_VER0");
-	if (ioctl(p->fd, _IOWR(0xFF, 11, info), &info) == 0 && (info.mask & 1 << 3))
-		set_status(p, info.exit_code);
+	if (ioctl(p->fd, _IOWR(0xFF, 11, info), &info) < 0 || !(info.mask & 1 << 3))
+		return;
+	p->known = true;
+	p->signal = WIFSIGNALED(info.status) ? WTERMSIG(info.status) : 0;
+	p->code = WIFEXITED(info.status) ? WEXITSTATUS(info.status) : 0;
 #else
 	(void)p;
 #endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "pool/shared.h"
+
+#define SLOTS_AT ROUND_UP(sizeof(struct pool_shm), (size_t)4096)
+
+size_t pool_shm_size(uint32_t workers, uint32_t blocks)
+{
+	size_t words = ROUND_UP((size_t)blocks, (size_t)64) * sizeof(uint32_t);
+	size_t order = sizeof(uint32_t);
+
+	while (order < blocks * sizeof(uint32_t))
+		order *= 2;
+	return SLOTS_AT + workers * sizeof(struct slot) + ROUND_UP(order, (size_t)FALSE_SHARING) + words +
+	       blocks * sizeof(struct block) + FALSE_SHARING;
+}
+
+void pool_shm_init(struct pool_shm *shm, uint32_t workers, uint32_t blocks)
+{
+	uint32_t order = 1;
+
+	while (order < blocks)
+		order *= 2;
+	shm->workers = workers;
+	shm->blocks = blocks;
+	shm->order_mask = order - 1;
+	shm->slots_at = SLOTS_AT;
+	shm->order_at = shm->slots_at + workers * sizeof(struct slot);
+	shm->open_at = shm->order_at + ROUND_UP(order * sizeof(uint32_t), (uint64_t)FALSE_SHARING);
+	shm->blocks_at = shm->open_at + ROUND_UP((uint64_t)blocks, (uint64_t)64) * sizeof(uint32_t);
+	shm->blocks_at = ROUND_UP(shm->blocks_at, (uint64_t)FALSE_SHARING);
+	/* Blocks stay zero until they are first used: open is 0, so nobody looks. */
+}
+
+#define ALL_FINAL UINT64_C(0x8000800080008000)
+
+/* Four states at a time. */
+static uint64_t four(const uint16_t *state)
+{
+	return load_acquire((const uint64_t *)(const void *)state);
+}
+
+bool block_is_final(const struct block *b)
+{
+	uint32_t count = load_relaxed(&b->count);
+
+	/* NONE has the bit too, so the last word's rest does not matter. */
+	for (uint32_t i = 0; i < count; i += 4)
+		if ((four(b->state + i) & ALL_FINAL) != ALL_FINAL)
+			return false;
+#ifdef __SANITIZE_THREAD__
+	/* It knows an ordering only by the same address on both sides. */
+	for (uint32_t i = 0; i < count; i++)
+		(void)load_acquire(&b->state[i]);
+#endif
+	return true;
+}
+
+static bool has_free(uint64_t states)
+{
+	return (states - UINT64_C(0x0001000100010001)) & ~states & UINT64_C(0x8000800080008000);
+}
+
+uint32_t block_next_free(const struct block *b, uint32_t from, uint32_t count)
+{
+	while (from < count) {
+		if (from % 4 == 0 && !has_free(four(b->state + from)))
+			from += 4;
+		else if (load_relaxed(&b->state[from]) == ITEM_FREE)
+			return from;
+		else
+			from++;
+	}
+	return count;
+}
+
+/* Moves the generation; only the parent and, meanwhile, the master do. */
+static void next_gen(struct block *b)
+{
+	/* Release: who reads it sees the FREE items that it stands for.  Skips 0. */
+	if (add_acq_rel(&b->gen, 1) == UINT32_MAX)
+		add_acq_rel(&b->gen, 1);
+}
+
+void block_open(struct pool_shm *shm, uint32_t index, uint32_t count)
+{
+	struct block *b = pool_block(shm, index);
+	uint64_t posted = load_relaxed(&shm->posted), taken = load_relaxed(&shm->taken);
+
+	for (uint32_t i = count; i < ROUND_UP(count, 4u); i++)
+		store_relaxed(&b->state[i], ITEM_NONE);
+	store_relaxed(&b->count, count);
+	store_relaxed(&b->unwanted, 0);
+	/* Release each: a late worker may claim one before the next is FREE. */
+	for (uint32_t i = 0; i < count; i++)
+		store_release(&b->state[i], ITEM_FREE);
+	next_gen(b);
+	store_release(&pool_open(shm)[index], 1);
+
+	/* An old hint that nobody followed gives way: it is only a hint. */
+	if (posted - taken > shm->order_mask)
+		cas_acq_rel(&shm->taken, &taken, taken + 1);
+	store_relaxed(&pool_order(shm)[posted & shm->order_mask], index);
+	store_seq(&shm->posted, posted + 1);
+	evcount_notify(&shm->work, 1);
+}
+
+void block_withdraw(struct block *b)
+{
+	uint32_t count = load_relaxed(&b->count);
+
+	store_relaxed(&b->unwanted, 1);
+	for (uint32_t i = 0; i < count; i++) {
+		uint16_t state = ITEM_FREE;
+
+		cas_acq_rel(&b->state[i], &state, ITEM_FINAL | IPCK_CANCELED);
+	}
+}
+
+void block_close(struct pool_shm *shm, uint32_t index)
+{
+	store_relaxed(&pool_open(shm)[index], 0);
+}
+
+static bool account_item(struct block *b, uint32_t i, enum ipck_outcome outcome, int value)
+{
+	if (b->retries && b->value[i] > 0 && !load_relaxed(&b->unwanted)) {
+		b->value[i]--;
+		store_release(&b->state[i], ITEM_FREE);
+		next_gen(b);
+		return false;
+	}
+	if (b->kind == BLOCK_IMAP)
+		b->value[1] = load_relaxed(&b->state[i]);
+	b->value[i] = value;
+	item_finish(b, i, outcome);
+	return true;
+}
+
+uint32_t pool_account(struct pool_shm *shm, uint16_t claim, enum ipck_outcome outcome, int value)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t index = 0; index < shm->blocks; index++) {
+		struct block *b = pool_block(shm, index);
+		uint32_t count;
+
+		if (!load_acquire(&pool_open(shm)[index]))
+			continue;
+		count = MIN(load_relaxed(&b->count), (uint32_t)BLOCK_ITEMS);
+		for (uint32_t i = 0; i < count; i++) {
+			uint16_t state = load_acquire(&b->state[i]);
+
+			if (state != ITEM_FREE && !item_is_final(state) && (claim == 0 || state == claim))
+				lost += account_item(b, i, outcome, value);
+		}
+	}
+	return lost;
+}
+
+static bool follow_hint(struct pool_shm *shm, uint32_t *index)
+{
+	uint64_t taken = load_relaxed(&shm->taken);
+
+	while (taken != load_acquire(&shm->posted)) {
+		*index = load_relaxed(&pool_order(shm)[taken & shm->order_mask]);
+		if (cas_acq_rel(&shm->taken, &taken, taken + 1))
+			return true;
+	}
+	return false;
+}
+
+uint32_t pool_find_block(struct pool_shm *shm, uint32_t place, bool *helping)
+{
+	uint32_t index, n = shm->blocks;
+
+	*helping = false;
+	if (follow_hint(shm, &index))
+		return index;
+	*helping = true;
+	/* Each begins elsewhere, so that helpers spread. */
+	for (uint32_t i = 0; i < n; i++) {
+		struct block *b;
+
+		index = (i + place * (n / shm->workers + 1)) % n;
+		if (!load_acquire(&pool_open(shm)[index]))
+			continue;
+		b = pool_block(shm, index);
+		if (load_relaxed(&b->exhausted) != load_acquire(&b->gen))
+			return index;
+	}
+	return n;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* The parent's bookkeeping of blocks and their memory, and the way of results back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/internal.h"
+#include "pool/result.h"
+
+int64_t pool_take_block(struct ipck_pool *pool)
+{
+	return pool->n_free ? (int64_t)pool->free_blocks[--pool->n_free] : -1;
+}
+
+void pool_return_block(struct ipck_pool *pool, uint32_t block)
+{
+	block_close(pool->shm, block);
+	pool->items[block] = NULL;
+	pool->free_blocks[pool->n_free++] = block;
+}
+
+struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct call *call)
+{
+	struct block *b = pool_block(pool->shm, block);
+
+	b->fn = call->function;
+	b->kind = call->kind;
+	b->arg = call->argument->offset;
+	b->arg_size = call->argument->size;
+	b->retries = call->retries;
+	return b;
+}
+
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size)
+{
+	struct argument *a;
+	int rc = 0;
+
+	if (size && !arg)
+		return -EINVAL;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	a->refs = 1;
+	if (size)
+		rc = arena_alloc(&pool->arena, size, &a->offset);
+	if (rc < 0) {
+		free(a);
+		return rc;
+	}
+	a->size = size;
+	if (size)
+		memcpy((char *)pool->shm + a->offset, arg, size);
+	call->argument = a;
+	return 0;
+}
+
+void argument_put(struct ipck_pool *pool, struct argument *a)
+{
+	if (--a->refs)
+		return;
+	if (a->size)
+		arena_free(&pool->arena, a->offset, a->size);
+	free(a);
+}
+
+void buffer_free(struct ipck_pool *pool, struct buffer *buffer)
+{
+	if (buffer->size)
+		arena_free(&pool->arena, buffer->offset, buffer->size);
+	*buffer = (struct buffer){0};
+}
+
+void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer, struct argument *argument)
+{
+	struct block *b = pool_block(pool->shm, block);
+	struct orphan *o;
+
+	block_withdraw(b);
+	pool->items[block] = NULL;
+	if (block_is_final(b)) {
+		buffer_free(pool, buffer);
+		pool_return_block(pool, block);
+		return;
+	}
+	o = malloc(sizeof(*o));
+	/* Without memory to remember it the block stays in use until the pool ends. */
+	if (!o)
+		return;
+	*o = (struct orphan){block, *buffer, argument, pool->orphans};
+	argument->refs++;
+	pool->orphans = o;
+	*buffer = (struct buffer){0};
+}
+
+static void free_orphans(struct ipck_pool *pool)
+{
+	struct orphan **at = &pool->orphans, *o;
+
+	while ((o = *at)) {
+		if (!block_is_final(pool_block(pool->shm, o->block))) {
+			at = &o->next;
+			continue;
+		}
+		*at = o->next;
+		buffer_free(pool, &o->buffer);
+		argument_put(pool, o->argument);
+		pool_return_block(pool, o->block);
+		free(o);
+	}
+}
+
+/* Room for one more piece; what does not fit is lost, and the item says so. */
+static void *gather(struct gathering *g, size_t size)
+{
+	unsigned char *more;
+	size_t room = MAX(2 * g->room, g->size + size);
+
+	if (g->failed)
+		return NULL;
+	if (g->size + size > g->room) {
+		more = realloc(g->data, room);
+		if (!more) {
+			g->failed = true;
+			return NULL;
+		}
+		g->data = more;
+		g->room = room;
+	}
+	g->size += size;
+	return g->data + g->size - size;
+}
+
+static void take_piece(struct ipck_pool *pool, uint32_t worker, struct ring *ring, const struct ring_piece *piece)
+{
+	struct gathering *g = &pool->gathering[worker];
+	struct imap_item *item;
+
+	if (piece->flags & RESULT_FIRST) {
+		g->size = 0;
+		g->begun = true;
+		g->failed = false;
+	}
+	ring_take(ring, piece, piece->size ? gather(g, piece->size) : NULL);
+	if (!(piece->flags & RESULT_LAST))
+		return;
+	item = piece->tag < pool->shm->blocks ? pool->items[piece->tag] : NULL;
+	/* A second time only if its first worker died between piece and state. */
+	if (g->begun && item && !item->landed) {
+		imap_item_result(item, worker, piece->value, g);
+		pool->landed[pool->n_landed++] = (uint32_t)piece->tag;
+	}
+	g->begun = false;
+	g->size = 0;
+}
+
+static void drain_ring(struct ipck_pool *pool, uint32_t worker)
+{
+	struct slot *slot = pool_slot(pool->shm, worker);
+	struct ring_piece piece;
+	bool taken = false;
+
+	while (ring_peek(&slot->ring, &piece)) {
+		take_piece(pool, worker, &slot->ring, &piece);
+		taken = true;
+	}
+	if (taken)
+		evcount_notify(&slot->space, EVCOUNT_ALL);
+}
+
+/* Final by now, or a moment later: its worker stores the state behind the piece. */
+static void finish_landed(struct ipck_pool *pool)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < pool->n_landed; i++) {
+		uint32_t block = pool->landed[i];
+
+		/* Ended another way meanwhile, and perhaps filled again. */
+		if (!pool->items[block] || !pool->items[block]->landed)
+			continue;
+		if (block_is_final(pool_block(pool->shm, block)))
+			imap_item_done(pool, block);
+		else
+			pool->landed[kept++] = block;
+	}
+	pool->n_landed = kept;
+}
+
+/* Somebody died: an item may be final without a piece in any ring.  What is final
+ * is looked up before the rings are drained, so that a result of it is found. */
+static void finish_lost(struct ipck_pool *pool, uint32_t deaths)
+{
+	uint32_t n = 0, *lost = calloc(pool->shm->blocks, sizeof(*lost));
+
+	if (!lost)
+		return;
+	for (uint32_t b = 0; b < pool->shm->blocks; b++)
+		if (pool->items[b] && block_is_final(pool_block(pool->shm, b)))
+			lost[n++] = b;
+	for (uint32_t i = 0; i < pool->shm->workers; i++)
+		drain_ring(pool, i);
+	for (uint32_t i = 0; i < n; i++)
+		if (pool->items[lost[i]])
+			imap_item_done(pool, lost[i]);
+	free(lost);
+	pool->deaths = deaths;
+}
+
+void pool_collect(struct ipck_pool *pool)
+{
+	uint32_t deaths = load_acquire(&pool->shm->deaths);
+
+	for (uint32_t i = 0; i < pool->shm->workers; i++)
+		if (!ring_is_empty(&pool_slot(pool->shm, i)->ring))
+			drain_ring(pool, i);
+	finish_landed(pool);
+	if (deaths != pool->deaths)
+		finish_lost(pool, deaths);
+	if (pool->orphans)
+		free_orphans(pool);
+}

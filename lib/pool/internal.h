@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parent's side of a pool: the handle, and what map and imap share.
+ *
+ * pool->mutex covers all of it, and is never held while waiting, while user code
+ * runs, or together with another pool's.  It may be held while the process table's
+ * mutex is taken, never the other way round.
+ */
+#ifndef POOL_INTERNAL_H
+#define POOL_INTERNAL_H
+
+#include <ipckit/pool.h>
+#include <pthread.h>
+
+#include "mem/arena.h"
+#include "pool/master.h"
+#include "pool/origin.h"
+#include "pool/shared.h"
+#include "pool/worker.h"
+
+/* The argument block of a call: freed with the last block that uses it. */
+struct argument {
+	size_t offset, size;
+	unsigned refs;
+};
+
+/* A part of the arena that goes with a block. */
+struct buffer {
+	size_t offset, size; /* size 0: none */
+};
+
+/* A block whose call has ended before its items were final. */
+struct orphan {
+	uint32_t block;
+	struct buffer buffer;
+	struct argument *argument;
+	struct orphan *next;
+};
+
+/* What was taken out of a worker's ring and is not yet a whole result. */
+struct gathering {
+	unsigned char *data;
+	size_t size, room;
+	bool begun, failed; /* failed: no memory for it */
+};
+
+/* An item of an iteration, from its reading until it is given out. */
+struct imap_item {
+	struct ipck_imap *imap;
+	uint64_t index;
+	uint32_t block;
+	struct buffer buffer;      /* of its input, while it is under way */
+	struct ipck_status status; /* true once done, or landed */
+	int worker;                /* -1: none */
+	bool landed;               /* its result is here */
+	bool done;
+	unsigned char *data; /* the result */
+	size_t size;
+	struct imap_item *next; /* in the order of giving out */
+};
+
+struct pool_thread {
+	struct worker worker;
+	pthread_t id;
+	int (*init)(void *arg);
+	void *init_arg;
+};
+
+struct ipck_pool {
+	pthread_mutex_t mutex;
+	uint32_t epoch; /* of the process that made it */
+	unsigned refs;  /* the handle itself, and open iterators */
+
+	struct segment segment;
+	struct pool_shm *shm;
+	struct arena arena;
+	struct pool_image image;
+	struct origin origin;
+
+	struct ipck_process *master; /* NULL: threads, or all have ended */
+	int presence;                /* hangs up when the master and its workers are gone; or -1 */
+	struct pool_thread *threads; /* NULL: processes */
+	uint32_t barren_masters;     /* deaths in a row of masters that had not started all */
+
+	bool closed;     /* takes no new calls */
+	bool terminated;
+	bool ended;      /* master and workers are gone */
+	unsigned calls;  /* maps under way and iterations not drained */
+	unsigned eager;  /* threads that wait for single results */
+	uint32_t deaths; /* shm->deaths as of the last full look */
+
+	uint32_t *free_blocks;
+	uint32_t n_free;
+	struct imap_item **items;   /* by block: the imap item in it, or NULL */
+	uint32_t *landed;           /* blocks of imap whose last piece was taken */
+	uint32_t n_landed;
+	struct gathering *gathering; /* by worker */
+	struct orphan *orphans;
+	struct ipck_imap *imaps; /* open iterators */
+
+	char reason[160];
+};
+
+/* ---- supervise.c ---- */
+
+/* Makes shm->low fit the threads that wait. */
+void pool_set_low(struct ipck_pool *pool);
+
+/* Whether the calling process and thread may use the pool: -ECHILD, -EDEADLK. */
+int pool_check_caller(const struct ipck_pool *pool);
+
+/* Locks, for a call that begins work with that function.  Negative: not locked. */
+int pool_enter(struct ipck_pool *pool, uintptr_t function);
+
+/* 0 while work goes on; -ECANCELED, -ENOTRECOVERABLE when no item will be done any more. */
+int pool_alive(struct ipck_pool *pool);
+
+/* Starts the master and waits until it has started its workers. */
+int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline);
+
+/*
+ * Waits, unlocked meanwhile, until shm->progress is no more `seen`, a tick at most;
+ * then watches over the master.  eager: for a single result, not for many.
+ */
+int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_deadline deadline);
+
+/* Replaces a master that has died, accounting for what its workers held. */
+void pool_watch(struct ipck_pool *pool);
+
+/* ---- collect.c ---- */
+
+/* A block to fill, or -1: all are in use. */
+int64_t pool_take_block(struct ipck_pool *pool);
+
+/* A block whose items are all final is free again. */
+void pool_return_block(struct ipck_pool *pool, uint32_t block);
+
+/* Fills in what is the same for all blocks of a call. */
+struct call {
+	uintptr_t function;
+	enum block_kind kind;
+	struct argument *argument;
+	uint32_t retries;
+};
+struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct call *call);
+
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size);
+void argument_put(struct ipck_pool *pool, struct argument *argument);
+void buffer_free(struct ipck_pool *pool, struct buffer *buffer);
+
+/* A call ends: what nobody has begun is withdrawn, the rest is given back later. */
+void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer, struct argument *argument);
+
+/* Takes results out of the rings, ends imap items, frees orphans. */
+void pool_collect(struct ipck_pool *pool);
+
+/* ---- imap.c ---- */
+
+/* The imap item in a block is final: outcome, and its result if there is one. */
+void imap_item_done(struct ipck_pool *pool, uint32_t block);
+
+/* A whole result was taken out of a ring; value: what the function returned. */
+void imap_item_result(struct imap_item *item, uint32_t worker, int value, struct gathering *g);
+
+/* For pool_join: reads inputs and collects until no iteration needs the workers:
+ * 1 if there was something to do, 0 if not, or negative as pool_wait. */
+int imap_drain_all(struct ipck_pool *pool);
+
+/* No item will be done any more: all that are under way are canceled. */
+void imap_cancel_all(struct ipck_pool *pool);
+
+/* ---- pool.c ---- */
+void pool_unref(struct ipck_pool *pool);
+
+#endif

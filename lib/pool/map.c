@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map: items of a fixed size.  The parent copies them into blocks, at most a few
+ * per worker at a time, and copies the results out of blocks that are finished, in
+ * any order; so the shared memory stays small for any number of items.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/name.h"
+#include "pool/internal.h"
+
+/* What of a block's items and results should fit into a CPU's cache. */
+#define BLOCK_BYTES 65536u
+
+/* What all blocks of a call may take; but each worker has one to work on, and one
+ * waits. */
+#define FLIGHT_BYTES (32u << 20)
+
+/* A block on its way. */
+struct flight {
+	uint32_t block;
+	struct buffer buffer; /* stays with the flight when the block comes back */
+	bool under_way;
+	size_t first, count;
+};
+
+struct map {
+	struct ipck_pool *pool;
+	struct call call;
+	const char *in;
+	char *out;
+	size_t n, in_size, out_size;
+	struct ipck_status *status;
+
+	size_t per_block;
+	size_t out_at; /* of the results in a buffer */
+	size_t next;   /* the first item not yet in a block */
+	size_t ended;  /* items that came back */
+	size_t failed; /* of them, not done */
+	struct flight *flights;
+	size_t n_flights;
+	uint32_t deaths; /* of the pool as of the last full look */
+};
+
+static size_t choose_per_block(const struct map *m)
+{
+	size_t share = (m->n + 4 * m->pool->shm->workers - 1) / (4 * m->pool->shm->workers);
+	size_t bytes = m->in_size + m->out_size;
+	size_t fits = bytes ? MAX(BLOCK_BYTES / bytes, (size_t)1) : BLOCK_ITEMS;
+
+	return MIN(MIN(share, fits), (size_t)BLOCK_ITEMS);
+}
+
+static int map_begin(struct map *m, const struct ipck_map_opts *opts)
+{
+	struct ipck_pool *pool = m->pool;
+	size_t blocks, bytes;
+
+	m->call.retries = (uint32_t)opts->retries;
+	m->status = opts->status;
+	m->deaths = load_acquire(&pool->shm->deaths);
+	m->per_block = choose_per_block(m);
+	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
+	bytes = m->out_at + m->per_block * m->out_size + 1;
+	blocks = (m->n + m->per_block - 1) / m->per_block;
+	blocks = MIN(blocks, MAX(FLIGHT_BYTES / bytes, (size_t)pool->shm->workers + 1));
+	blocks = MIN(blocks, (size_t)pool->shm->blocks / 2);
+	m->flights = calloc(blocks, sizeof(*m->flights));
+	if (!m->flights)
+		return -ENOMEM;
+	m->n_flights = blocks;
+	return call_begin(&m->call, pool, opts->arg, opts->arg_size);
+}
+
+/* 1: a block was sent, 0: not now, or -errno: there is no room at all. */
+static int send(struct map *m, struct flight *f)
+{
+	struct ipck_pool *pool = m->pool;
+	int64_t block = pool_take_block(pool);
+	struct block *b;
+	size_t bytes = m->out_at + m->per_block * m->out_size;
+
+	if (block < 0)
+		return 0;
+	if (!f->buffer.size && bytes) {
+		int rc = arena_alloc(&pool->arena, bytes, &f->buffer.offset);
+
+		if (rc < 0) {
+			pool_return_block(pool, (uint32_t)block);
+			return rc;
+		}
+		f->buffer.size = bytes;
+	}
+	f->block = (uint32_t)block;
+	f->first = m->next;
+	f->count = MIN(m->per_block, m->n - m->next);
+	f->under_way = true;
+	b = pool_fill(pool, f->block, &m->call);
+	b->in = f->buffer.offset;
+	b->in_size = m->in_size;
+	b->out = f->buffer.offset + m->out_at;
+	b->out_size = m->out_size;
+	if (m->in_size)
+		memcpy((char *)pool->shm + b->in, m->in + f->first * m->in_size, f->count * m->in_size);
+	if (b->retries)
+		for (size_t i = 0; i < f->count; i++)
+			b->value[i] = (int32_t)b->retries;
+	m->next += f->count;
+	block_open(pool->shm, f->block, (uint32_t)f->count);
+	return 1;
+}
+
+static void receive_item(struct map *m, const struct block *b, size_t i, size_t index)
+{
+	enum ipck_outcome outcome = (enum ipck_outcome)(load_acquire(&b->state[i]) & ~ITEM_FINAL);
+	bool valued = outcome != IPCK_DONE && outcome != IPCK_CANCELED;
+
+	if (m->status)
+		m->status[index] = (struct ipck_status){outcome, valued ? b->value[i] : 0};
+	m->failed += outcome != IPCK_DONE;
+	if (outcome == IPCK_DONE && m->out_size)
+		memcpy(m->out + index * m->out_size, (const char *)m->pool->shm + b->out + i * m->out_size, m->out_size);
+}
+
+static bool all_done(const struct block *b, size_t count)
+{
+	unsigned states = 0;
+
+	for (size_t i = 0; i < count; i++)
+		states |= load_acquire(&b->state[i]);
+	return states == (ITEM_FINAL | IPCK_DONE);
+}
+
+static void receive(struct map *m, struct flight *f)
+{
+	struct block *b = pool_block(m->pool->shm, f->block);
+
+	if (all_done(b, f->count)) {
+		if (m->out_size)
+			memcpy(m->out + f->first * m->out_size, (const char *)m->pool->shm + b->out,
+			       f->count * m->out_size);
+		for (size_t i = 0; m->status && i < f->count; i++)
+			m->status[f->first + i] = (struct ipck_status){IPCK_DONE, 0};
+	} else {
+		for (size_t i = 0; i < f->count; i++)
+			receive_item(m, b, i, f->first + i);
+	}
+	m->ended += f->count;
+	f->under_way = false;
+	pool_return_block(m->pool, f->block);
+}
+
+/* Takes in what is finished: by its mark, or all by their states (after a death, a
+ * tick: a mark can be lost with its worker). */
+static bool receive_all(struct map *m, bool closely)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < m->n_flights; i++) {
+		struct flight *f = &m->flights[i];
+		struct block *b = pool_block(m->pool->shm, f->block);
+
+		if (!f->under_way)
+			continue;
+		if (!closely && load_acquire(&b->finished) != load_relaxed(&b->gen))
+			continue;
+		if (!block_is_final(b))
+			continue;
+		receive(m, f);
+		any = true;
+	}
+	return any;
+}
+
+/* 1: something was sent, 0: nothing could be now, or -errno. */
+static int send_all(struct map *m)
+{
+	bool under_way = false, any = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < m->n_flights; i++) {
+		struct flight *f = &m->flights[i];
+
+		if (!f->under_way && m->next < m->n) {
+			int sent = send(m, f);
+
+			any |= sent > 0;
+			rc = sent < 0 ? sent : rc;
+		}
+		under_way |= f->under_way;
+	}
+	/* No room for more is no error while something is under way. */
+	return rc < 0 && !under_way ? rc : any;
+}
+
+static int map_run(struct map *m, struct ipck_deadline deadline)
+{
+	struct ipck_pool *pool = m->pool;
+	bool closely = false;
+
+	while (m->ended < m->n) {
+		uint32_t seen = load_seq(&pool->shm->progress), deaths = load_acquire(&pool->shm->deaths);
+		bool any = receive_all(m, closely || deaths != m->deaths);
+		int rc = send_all(m);
+
+		m->deaths = deaths;
+		closely = false;
+		if (rc == 0 && m->ended < m->n && !any) {
+			int64_t before = clock_now();
+
+			rc = pool_wait(pool, seen, false, deadline);
+			pool_collect(pool);
+			closely = clock_now() - before >= TICK_NS / 2;
+		}
+		if (rc >= 0 && m->ended < m->n)
+			rc = pool_alive(pool);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static void cancel_rest(struct map *m)
+{
+	receive_all(m, true);
+	for (size_t i = 0; i < m->n_flights; i++) {
+		struct flight *f = &m->flights[i];
+
+		if (!f->under_way)
+			continue;
+		/* What is final has its status; the rest is not waited for. */
+		block_withdraw(pool_block(m->pool->shm, f->block));
+		for (size_t k = 0; k < f->count; k++) {
+			struct block *b = pool_block(m->pool->shm, f->block);
+
+			if (item_is_final(load_acquire(&b->state[k])))
+				receive_item(m, b, k, f->first + k);
+			else if (m->status)
+				m->status[f->first + k] = (struct ipck_status){IPCK_CANCELED, 0};
+		}
+		pool_abandon(m->pool, f->block, &f->buffer, m->call.argument);
+	}
+	for (size_t i = m->next; m->status && i < m->n; i++)
+		m->status[i] = (struct ipck_status){IPCK_CANCELED, 0};
+}
+
+static void map_end(struct map *m)
+{
+	for (size_t i = 0; i < m->n_flights; i++)
+		buffer_free(m->pool, &m->flights[i].buffer);
+	free(m->flights);
+	if (m->call.argument)
+		argument_put(m->pool, m->call.argument);
+}
+
+static int check(const struct map *m, const struct ipck_map_opts *opts, size_t *bytes)
+{
+	if (opts->retries < 0 || (m->in_size && !m->in && m->n) || (m->out_size && !m->out && m->n))
+		return -EINVAL;
+	if (__builtin_mul_overflow(m->n, m->in_size, bytes) || __builtin_mul_overflow(m->n, m->out_size, bytes))
+		return -EINVAL;
+	if (m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
+		return -EINVAL;
+	return opts->arg_size && !opts->arg ? -EINVAL : 0;
+}
+
+ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_fn *fn, const void *in, size_t n, size_t in_size, void *out,
+                      size_t out_size, const struct ipck_map_opts *opts, struct ipck_deadline deadline)
+{
+	struct map m = {.pool = pool, .in = in, .out = out, .n = n, .in_size = in_size, .out_size = out_size};
+	struct ipck_map_opts own;
+	size_t bytes;
+	int rc = fn ? opts_copy(&own, sizeof(own), opts) : -EINVAL;
+
+	if (rc == 0)
+		rc = check(&m, &own, &bytes);
+	if (rc == 0)
+		rc = pool_enter(pool, (uintptr_t)fn);
+	if (rc < 0)
+		return rc;
+	m.call.function = (uintptr_t)fn;
+	m.call.kind = BLOCK_MAP;
+	pool->calls++;
+	if (n > 0)
+		rc = map_begin(&m, &own);
+	if (rc == 0)
+		rc = map_run(&m, deadline);
+	if (rc < 0)
+		cancel_rest(&m);
+	if (m.ended == n)
+		rc = 0;
+	map_end(&m);
+	pool->calls--;
+	pthread_mutex_unlock(&pool->mutex);
+	/* Who joins waits for the last call. */
+	pool_progress(pool->shm);
+	return rc < 0 ? rc : (ssize_t)m.failed;
+}

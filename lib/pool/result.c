@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool/result.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_unwanted(const struct ipck_result *r)
+{
+	return load_relaxed(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
+}
+
+struct room {
+	struct ipck_result *result;
+	size_t size;
+};
+
+static bool has_room(void *arg)
+{
+	struct room *room = arg;
+
+	return ring_has_room(&room->result->slot->ring, room->size) || is_unwanted(room->result);
+}
+
+/* One piece: waits until the parent has made room for it. */
+static int put_piece(struct ipck_result *r, uint32_t flags, int value, const void *data, size_t size)
+{
+	struct slot *slot = r->slot;
+	struct ring_piece piece = {.size = (uint32_t)size, .flags = flags, .tag = r->tag, .value = value};
+	struct room room = {r, size};
+
+	if (!ring_has_room(&slot->ring, size)) {
+		pool_progress(r->shm);
+		(void)evcount_await(&slot->space, has_room, &room, IPCK_FOREVER);
+	}
+	if (is_unwanted(r))
+		return -ECANCELED;
+	ring_put(&slot->ring, &piece, data);
+	r->flags = 0;
+	return 0;
+}
+
+static int flush(struct ipck_result *r)
+{
+	int rc = r->used ? put_piece(r, r->flags, 0, r->buffer, r->used) : 0;
+
+	r->used = 0;
+	return rc;
+}
+
+void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index)
+{
+	r->shm = shm;
+	r->slot = slot;
+	r->block = b;
+	r->tag = index;
+	r->flags = RESULT_FIRST;
+	r->used = 0;
+}
+
+void result_end(struct ipck_result *r, int value)
+{
+	(void)put_piece(r, r->flags | RESULT_LAST, value, r->buffer, r->used);
+}
+
+int ipck_result_write(struct ipck_result *r, const void *data, size_t size)
+{
+	int rc = is_unwanted(r) ? -ECANCELED : 0;
+
+	if (rc == 0 && size > RESULT_BUFFER - r->used)
+		rc = flush(r);
+	while (rc == 0 && size > RESULT_BUFFER) {
+		size_t part = MIN(size, (size_t)RING_PIECE_MAX);
+
+		rc = put_piece(r, r->flags, 0, data, part);
+		data = (const char *)data + part;
+		size -= part;
+	}
+	if (rc == 0 && size) {
+		memcpy(r->buffer + r->used, data, size);
+		r->used += size;
+	}
+	return rc;
+}

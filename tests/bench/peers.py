@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The CPython side of the rows: plain multiprocessing, children by fork.
+
+Reads requests "NAME SECONDS SIZE WORKERS CPUS" from standard input, one a line,
+and answers each with a line: operations per second, or "error TEXT".  Each
+measurement does what its ipckit row does, and times the same part of it.
+CPUS is "-" (anywhere), one CPU, or one CPU for each side, "0,1".
+"""
+import mmap
+import multiprocessing
+import os
+import sys
+import time
+
+fork = multiprocessing.get_context("fork")
+everywhere = os.sched_getaffinity(0)
+
+
+def nothing():
+    pass
+
+
+def square(x):
+    return x * x
+
+
+def rate(seconds, ops, step):
+    """Runs step, of so many operations, until the time is over."""
+    done = 0
+    start = now = time.monotonic()
+    while now < start + seconds:
+        step()
+        done += ops
+        now = time.monotonic()
+    return done / (now - start)
+
+
+def ballast(mib):
+    """Touched memory of small pages, None if mib is 0."""
+    if mib == 0:
+        return None
+    memory = mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    for i in range(0, mib << 20, mmap.PAGESIZE):
+        memory[i] = 1
+    return memory
+
+
+def process(seconds, size, workers):
+    def step():
+        p = fork.Process(target=nothing)
+        p.start()
+        p.join()
+
+    memory = ballast(size)
+    step()
+    result = rate(seconds, 1, step)
+    if memory:
+        memory.close()
+    return result
+
+
+def pool_map(seconds, size, workers, chunksize=None):
+    items = range(size)
+    with fork.Pool(workers) as pool:
+        def step():
+            pool.map(square, items, chunksize=chunksize)
+
+        step()
+        result = rate(seconds, size, step)
+        pool.close()
+        pool.join()
+    return result
+
+
+def pool_map_1(seconds, size, workers):
+    return pool_map(seconds, size, workers, 1)
+
+
+def pool_cold(seconds, size, workers):
+    def step():
+        with fork.Pool(4) as pool:
+            pool.map(square, range(size))
+            pool.close()
+            pool.join()
+
+    return rate(seconds, 1, step)
+
+
+MEASUREMENTS = {
+    "process": process,
+    "pool-map": pool_map,
+    "pool-map-1": pool_map_1,
+    "pool-cold": pool_cold,
+}
+
+
+def run(name, seconds, size, workers, cpus):
+    if cpus != "-":
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    try:
+        return MEASUREMENTS[name](float(seconds), int(size), int(workers))
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
+def main():
+    os.setpgid(0, 0)  # Ctrl-C is for the harness, which then ends this group
+    for line in iter(sys.stdin.readline, ""):
+        try:
+            text = repr(run(*line.split()))
+        except Exception as e:
+            text = "error %s: %s" % (type(e).__name__, e)
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
