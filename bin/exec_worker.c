@@ -49,7 +49,7 @@ static void catch_signal(int number, void (*handler)(int))
 	sigaction(number, &action, NULL);
 }
 
-int worker_init(void *arg)
+int exec_init(void *arg)
 {
 	plan = arg;
 	catch_signal(SIGTERM, terminated);
@@ -214,7 +214,7 @@ static int run_group(const struct exec_group *group, size_t size, struct ipck_re
 	return ipck_result_write(result, &lost, sizeof(lost));
 }
 
-int worker_run(const void *group, size_t size, const void *arg, struct ipck_result *result)
+int exec_run(const void *group, size_t size, const void *arg, struct ipck_result *result)
 {
 	static const struct exec_result not_run = {.end = EXEC_NOT_RUN};
 	int rc;

@@ -110,7 +110,7 @@ static int next_group(void *ctx, const void **item, size_t *size)
 		flight_add(x->flight, group, *size);
 		*item = group;
 	}
-	return rc;
+	return x->dry ? IPCK_INPUT_LATER : rc;
 }
 
 static void stop(struct exec *x)
@@ -297,14 +297,14 @@ static int make_plan(struct exec *x)
 static int start_pool(struct exec *x)
 {
 	const struct ipck_pool_opts *pool =
-		IPCK_POOL_OPTS(.workers = (int)x->options.jobs, .init = worker_init, .init_arg = &x->plan);
+		IPCK_POOL_OPTS(.workers = (int)x->options.jobs, .init = exec_init, .init_arg = &x->plan);
 	const struct ipck_map_opts *map = IPCK_MAP_OPTS(.window = x->window, .retries = (int)x->options.retries);
 	int rc = ipck_pool_create(&x->pool, pool);
 
 	if (rc == 0 && x->options.unordered)
-		rc = ipck_pool_imap_unordered(&x->imap, x->pool, worker_run, next_group, x, map);
+		rc = ipck_pool_imap_unordered(&x->imap, x->pool, exec_run, next_group, x, map);
 	else if (rc == 0)
-		rc = ipck_pool_imap(&x->imap, x->pool, worker_run, next_group, x, map);
+		rc = ipck_pool_imap(&x->imap, x->pool, exec_run, next_group, x, map);
 	if (rc < 0)
 		tool_error("cannot make a pool of %ld workers: %s", x->options.jobs, ipck_strerror(rc));
 	return rc;
