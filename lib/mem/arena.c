@@ -14,8 +14,10 @@
  */
 #define LARGE (1u << 20)
 
-/* The file grows in steps, so that most allocations make no system call. */
-#define STEP (1u << 20)
+/* The file grows in steps, so that most allocations make no system call: by what
+ * it has already, within these bounds. */
+#define STEP_MIN (64u << 10)
+#define STEP_MAX (1u << 20)
 
 int arena_init(struct arena *a, struct segment *segment, size_t begin)
 {
@@ -24,6 +26,7 @@ int arena_init(struct arena *a, struct segment *segment, size_t begin)
 	if (!a->free)
 		return -ENOMEM;
 	begin = ROUND_UP(begin, ARENA_ALIGN);
+	a->begin = MIN(begin, segment->bytes);
 	if (begin < segment->bytes)
 		a->free[a->n++] = (struct extent){begin, segment->bytes - begin, true};
 	return 0;
@@ -93,6 +96,7 @@ static void insert(struct arena *a, struct extent e)
 static int grow(struct arena *a, size_t bytes)
 {
 	size_t old = a->segment->bytes, tail = 0, limit = a->segment->mapped - SEGMENT_HEADER, target;
+	size_t step = MAX((size_t)STEP_MIN, MIN((old - a->begin) / STEP_MIN * STEP_MIN, (size_t)STEP_MAX));
 	int rc;
 
 	/* What is free at the end counts. */
@@ -100,7 +104,7 @@ static int grow(struct arena *a, size_t bytes)
 		tail = a->free[a->n - 1].bytes;
 	if (bytes - tail > limit - old)
 		return -ENOSPC;
-	target = MIN(old + ROUND_UP(bytes - tail, (size_t)STEP), limit);
+	target = MIN(old + (bytes - tail + step - 1) / step * step, limit);
 	rc = segment_grow(a->segment, target);
 	if (rc == 0)
 		insert(a, (struct extent){old, target - old, true});

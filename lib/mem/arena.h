@@ -19,6 +19,7 @@ struct extent {
 
 struct arena {
 	struct segment *segment;
+	size_t begin;        /* where its part of the body begins */
 	struct extent *free; /* sorted by offset, no two alike touch */
 	size_t n, room;
 	size_t held; /* extents handed out */

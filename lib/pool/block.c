@@ -110,7 +110,8 @@ void block_withdraw(struct block *b)
 {
 	uint32_t count = load_relaxed(&b->count);
 
-	store_relaxed(&b->unwanted, 1);
+	/* seq: then it is looked who waits for room. */
+	store_seq(&b->unwanted, 1);
 	for (uint32_t i = 0; i < count; i++) {
 		uint16_t state = ITEM_FREE;
 

@@ -78,6 +78,9 @@ void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer,
 
 	block_withdraw(b);
 	pool->items[block] = NULL;
+	/* A worker may wait for room for its result. */
+	for (uint32_t i = 0; b->kind == BLOCK_IMAP && i < pool->shm->workers; i++)
+		evcount_notify(&pool_slot(pool->shm, i)->space, EVCOUNT_ALL);
 	if (block_is_final(b)) {
 		buffer_free(pool, buffer);
 		pool_return_block(pool, block);

@@ -200,7 +200,8 @@ static int read_one(struct ipck_imap *it)
 
 static bool may_read(const struct ipck_imap *it)
 {
-	return !it->input_ended && !it->reading && it->held < it->window && it->pool->n_free > 0;
+	return !it->input_ended && !it->reading && it->held < it->window && it->pool->n_free > 0 &&
+	       it->under_way < pool_share(it->pool);
 }
 
 /* ---- ends ---- */

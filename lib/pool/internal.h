@@ -129,6 +129,15 @@ void pool_watch(struct ipck_pool *pool);
 
 /* ---- collect.c ---- */
 
+/*
+ * How many blocks a call may have under way: with its like, all but one share, so
+ * that the next call finds some free.
+ */
+static inline size_t pool_share(const struct ipck_pool *pool)
+{
+	return MAX(pool->shm->blocks / (pool->calls + 1), 1u);
+}
+
 /* A block to fill, or -1: all are in use. */
 int64_t pool_take_block(struct ipck_pool *pool);
 

@@ -121,8 +121,11 @@ static void receive_item(struct map *m, const struct block *b, size_t i, size_t 
 	if (m->status)
 		m->status[index] = (struct ipck_status){outcome, valued ? b->value[i] : 0};
 	m->failed += outcome != IPCK_DONE;
-	if (outcome == IPCK_DONE && m->out_size)
-		memcpy(m->out + index * m->out_size, (const char *)m->pool->shm + b->out + i * m->out_size, m->out_size);
+	if (outcome == IPCK_DONE && m->out_size) {
+		const char *results = (const char *)m->pool->shm + b->out;
+
+		memcpy(m->out + index * m->out_size, results + i * m->out_size, m->out_size);
+	}
 }
 
 static bool all_done(const struct block *b, size_t count)
@@ -178,19 +181,18 @@ static bool receive_all(struct map *m, bool closely)
 /* 1: something was sent, 0: nothing could be now, or -errno. */
 static int send_all(struct map *m)
 {
-	bool under_way = false, any = false;
+	size_t under_way = 0, share = pool_share(m->pool);
+	bool any = false;
 	int rc = 0;
 
-	for (size_t i = 0; i < m->n_flights; i++) {
-		struct flight *f = &m->flights[i];
-
-		if (!f->under_way && m->next < m->n) {
-			int sent = send(m, f);
-
-			any |= sent > 0;
-			rc = sent < 0 ? sent : rc;
-		}
-		under_way |= f->under_way;
+	for (size_t i = 0; i < m->n_flights; i++)
+		under_way += m->flights[i].under_way;
+	for (size_t i = 0; i < m->n_flights && m->next < m->n && under_way < share && rc >= 0; i++) {
+		if (m->flights[i].under_way)
+			continue;
+		rc = send(m, &m->flights[i]);
+		any |= rc > 0;
+		under_way += rc > 0;
 	}
 	/* No room for more is no error while something is under way. */
 	return rc < 0 && !under_way ? rc : any;
@@ -262,7 +264,7 @@ static int check(const struct map *m, const struct ipck_map_opts *opts, size_t *
 		return -EINVAL;
 	if (__builtin_mul_overflow(m->n, m->in_size, bytes) || __builtin_mul_overflow(m->n, m->out_size, bytes))
 		return -EINVAL;
-	if (m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
+	if (m->n > PTRDIFF_MAX / 4 || m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
 		return -EINVAL;
 	return opts->arg_size && !opts->arg ? -EINVAL : 0;
 }

@@ -6,7 +6,7 @@
 
 static bool is_unwanted(const struct ipck_result *r)
 {
-	return load_relaxed(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
+	return load_seq(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
 }
 
 struct room {

@@ -53,7 +53,7 @@
 #include "coll/ring.h"
 
 #define POOL_WORKERS_MAX 4096
-#define BLOCK_ITEMS 1024
+#define BLOCK_ITEMS 512
 
 #define ITEM_FREE 0x0000
 #define ITEM_FINAL 0x8000
@@ -73,7 +73,7 @@ struct block {
 	uint32_t kind;
 	uint32_t retries; /* > 0: value[i] counts the tries left until item i is final */
 	uint32_t count;   /* read without a claim as a hint: relaxed */
-	uint32_t unwanted; /* parent, at any time: nobody wants the results.  Relaxed */
+	uint32_t unwanted; /* parent, at any time: nobody wants the results */
 
 	/*
 	 * gen: moves when items become FREE: by the parent at filling, after the states

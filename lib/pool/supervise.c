@@ -205,7 +205,8 @@ const char *ipck_pool_reason(struct ipck_pool *pool)
 		snprintf(pool->reason, size, "workers keep ending at their start: exit code %d", value);
 		break;
 	case FAULT_INIT:
-		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value, ipck_strerror(value));
+		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value,
+		         ipck_strerror(value));
 		break;
 	case FAULT_FORK:
 		snprintf(pool->reason, size, "workers cannot be started: %s", ipck_strerror(value));
