@@ -232,11 +232,15 @@ static int system_error(const char *what)
 	return -1;
 }
 
-/* More files than usual may be open here; the commands keep their limit. */
+/*
+ * As many groups may be under way as there is room for the files of their
+ * outputs.  So more files than usual may be open here; the commands keep their
+ * limit.
+ */
 static void choose_window(struct exec *x)
 {
-	rlim_t wanted = (rlim_t)(2 * WINDOW * x->options.jobs + SOME_FILES);
-	struct rlimit files = {0};
+	rlim_t window = (rlim_t)(WINDOW * x->options.jobs), wanted = 2 * window + SOME_FILES;
+	struct rlimit files = {wanted, wanted};
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	x->plan.files = files;
@@ -244,9 +248,9 @@ static void choose_window(struct exec *x)
 		files.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	x->window = (size_t)(WINDOW * x->options.jobs);
 	if (files.rlim_cur < wanted)
-		x->window = (size_t)x->options.jobs;
+		window = files.rlim_cur > SOME_FILES + 2 ? (files.rlim_cur - SOME_FILES) / 2 : 1;
+	x->window = (size_t)window;
 }
 
 /* Temporary files can be made: 0, or -1 after a message. */

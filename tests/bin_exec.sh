@@ -170,6 +170,24 @@ for order in --no-progress --unordered; do
 done
 no_files
 
+# With few file descriptors there is less under way, and nothing is lost.
+seq 200 >"$in"
+what='ulimit -n 120'
+(
+	ulimit -n 120
+	"$binary" exec -j 60 -- sh -c '
+		[ "$1" != 1 ] || { wanted=20; . "$wait_for"; }
+		: >"$work/$1"
+		head -c 40000 /dev/zero | tr "\0" x
+		echo "$1"' sh <"$in" >"$scratch/out" 2>"$scratch/err"
+) || fail "exit status $?"
+tr -d x <"$scratch/out" | cmp - "$in" || fail 'outputs are lost or mixed'
+[ "$(tr -dc x <"$scratch/out" | wc -c)" -eq 8000000 ] || fail 'outputs are not whole'
+silent
+no_files
+fresh
+
+input '1\n2\n3\n4\n'
 run 0 exec -j 2 -- sh -c 'cat "$0"' "$binary" <"$in"
 cat "$binary" "$binary" "$binary" "$binary" | cmp - "$scratch/out" || fail 'binary output is changed'
 run 0 exec -- printf '\0\1\377{}' <"$in"
