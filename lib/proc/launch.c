@@ -46,52 +46,32 @@ static struct ipck_process *make_process(struct launch *l)
 /* Most children get it, so it is opened once. */
 static int null_stdin(int *fd)
 {
-	int null, rc;
+	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
 
-	if (local.null < 0) {
-		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (null < 0)
-			return -errno;
-		rc = io_dup_to(null, &local.null);
-		close(null);
-		if (rc < 0)
-			return rc;
-	}
 	*fd = local.null;
-	return 0;
+	return rc;
 }
 
 static int open_stdio(int wanted, int target, int *fd)
 {
-	int null;
-
 	if (wanted == IPCK_STDIO_INHERIT)
 		return 0;
 	if (wanted != IPCK_STDIO_NULL)
 		return io_dup_to(wanted, fd);
-	if (target == 0)
-		return null_stdin(fd);
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (null < 0)
-		return -errno;
-	target = io_dup_to(null, fd);
-	close(null);
-	return target;
+	return target == 0 ? null_stdin(fd) : io_open("/dev/null", O_WRONLY, fd);
 }
 
 static int open_cwd(const char *cwd, int *fd)
 {
 	char *inside;
-	int rc = 0;
+	int rc;
 
 	if (!*cwd)
 		return -ENOENT;
 	/* "." inside it: looked up only if the directory may be entered. */
 	if (asprintf(&inside, "%s/.", cwd) < 0)
 		return -ENOMEM;
-	*fd = open(inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		rc = -errno;
+	rc = io_open(inside, O_PATH | O_DIRECTORY, fd);
 	free(inside);
 	return rc;
 }
@@ -215,14 +195,12 @@ static int watch(struct launch *l)
 #ifdef HAVE_PIDFD
 	int fd = (int)syscall(SYS_pidfd_open, l->process->pid, 0);
 
-	if (fd < 0)
-		return -errno;
-	l->process->fd = fd;
+	return fd < 0 ? -errno : io_lift(fd, &l->process->fd);
 #else
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;
-#endif
 	return 0;
+#endif
 }
 
 static void enter(struct ipck_process *p)

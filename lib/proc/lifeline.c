@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "proc/local.h"
 
 /*
@@ -21,8 +21,7 @@ int lifeline_open(int *fd)
 	/* The owner of O_ASYNC belongs to the open file description: each daemon
 	 * needs one of its own, and dup does not make one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", local.lifeline[0]);
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	return *fd < 0 ? -errno : 0;
+	return io_open(path, O_RDONLY, fd);
 }
 
 bool lifeline_arm(int fd, bool group)
