@@ -36,6 +36,7 @@ static struct ipck_process *make_process(struct launch *l)
 		return NULL;
 	}
 	p->kind = PROCESS_CHILD;
+	p->pins = 1;
 	p->fd = -1;
 	p->daemon = l->opts.daemon || local.self.daemon;
 	p->group = l->opts.group;

@@ -114,7 +114,8 @@ static void signal_daemons(int signal)
 	local_unlock();
 }
 
-/* The first child that has not ended, daemons or the others. */
+/* The first child that has not ended, daemons or the others.  It is pinned: other
+ * threads still run, and may join and close it now. */
 static struct ipck_process *running(bool daemon)
 {
 	struct ipck_process *p;
@@ -123,6 +124,8 @@ static struct ipck_process *running(bool daemon)
 	for (p = local.children; p; p = p->next)
 		if (p->daemon == daemon && !process_reap(p))
 			break;
+	if (p)
+		p->pins++;
 	local_unlock();
 	return p;
 }
@@ -130,16 +133,18 @@ static struct ipck_process *running(bool daemon)
 static bool join_all(bool daemons, struct ipck_deadline deadline)
 {
 	struct ipck_process *p;
+	int rc = 0;
 
-	while ((p = running(daemons)))
-		if (ipck_process_join(p, deadline) < 0)
-			return false;
-	return true;
+	while (rc == 0 && (p = running(daemons))) {
+		rc = ipck_process_join(p, deadline);
+		process_unpin(p);
+	}
+	return rc == 0;
 }
 
 void local_end_children(void)
 {
-	if (!running(true) && !running(false))
+	if (ipck_process_children(NULL, 0) == 0)
 		return;
 	signal_daemons(SIGTERM);
 	if (!join_all(true, ipck_in_ms(EXIT_GRACE_MS))) {

@@ -31,6 +31,7 @@ struct ipck_process {
 	bool unreaped;  /* ended, and left a zombie so that its group id stays taken */
 	bool known;     /* code and signal are true */
 	int code, signal;
+	unsigned pins;  /* its user until close, and who waits for it at exit; 0: to be freed */
 	struct ipck_process *next; /* children, oldest first */
 };
 
@@ -71,6 +72,9 @@ void local_end_children(void);
 
 /* Whether it has ended; takes its status the first time.  Under the mutex. */
 bool process_reap(struct ipck_process *p);
+
+/* No mutex held: frees it if its user has closed it meanwhile. */
+void process_unpin(struct ipck_process *p);
 
 /* Under the mutex: a signal to a child, or to its whole group. */
 int process_signal(struct ipck_process *p, int signal, bool group);
