@@ -50,12 +50,13 @@ static void reset_in_child(void)
 	io_close(&local.sentinel);
 	if (forking)
 		return;
-	/* Somebody's own fork: not our child, so it has no parent of ours. */
+	/* Somebody's own fork: not our child, so a main process without a parent. */
 	io_close(&local.report);
 	io_close(&local.lifeline[0]);
 	io_close(&local.parent.fd);
 	local.parent.pid = 0;
-	local.self.pid = 0;
+	local.self = (struct ipck_process){.kind = PROCESS_SELF, .fd = -1};
+	local.identity[0] = '\0';
 }
 
 static struct fork_hook hook = {.child = reset_in_child};
@@ -65,10 +66,20 @@ __attribute__((constructor)) static void install(void)
 	fork_hook_add(&hook);
 }
 
+void local_know_self(void)
+{
+	if (local.self.pid)
+		return;
+	local.self.pid = getpid();
+	local.self.epoch = fork_epoch();
+	local.self.name = (char *)"MainProcess";
+}
+
 int local_prepare(void)
 {
 	static bool at_exit;
 
+	local_know_self();
 	/* Inherited by children, with the list that it works on reset. */
 	if (!at_exit && atexit(local_end_children) != 0)
 		return -ENOMEM;
@@ -87,12 +98,9 @@ void local_become(const struct ipck_process *child, const char *identity, int se
 	io_close(&local.parent.fd);
 	local.parent = local.self;
 	local.parent.kind = PROCESS_PARENT;
-	local.parent.pid = getppid();
 	local.parent.fd = local.lifeline[0];
 	local.parent.epoch = fork_epoch();
 	local.lifeline[0] = -1;
-	if (!local.parent.name)
-		local.parent.name = (char *)"MainProcess";
 
 	local.self = *child;
 	local.self.kind = PROCESS_SELF;

@@ -52,7 +52,10 @@ extern struct process_local local;
 void local_lock(void);
 void local_unlock(void);
 
-/* Before the first start of this process, under the mutex: hook, atexit, lifeline. */
+/* Under the mutex: pid and name of this process, if it is not a child of ours. */
+void local_know_self(void);
+
+/* Before each start, under the mutex: the atexit handler, and the lifeline. */
 int local_prepare(void);
 
 /*

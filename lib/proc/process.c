@@ -328,12 +328,7 @@ int ipck_process_fd(const struct ipck_process *p)
 struct ipck_process *ipck_process_current(void)
 {
 	local_lock();
-	if (!local.self.pid) {
-		local.self.pid = getpid();
-		local.self.epoch = fork_epoch();
-		if (!local.self.name)
-			local.self.name = (char *)"MainProcess";
-	}
+	local_know_self();
 	local_unlock();
 	return &local.self;
 }
