@@ -19,7 +19,7 @@ struct process_local local = {
 	.parent = {.kind = PROCESS_PARENT, .fd = -1},
 	.lifeline = {-1, -1},
 	.null = -1,
-	.report = -1,
+	.report = {-1, -1},
 	.sentinel = -1,
 };
 
@@ -51,7 +51,8 @@ static void reset_in_child(void)
 	if (forking)
 		return;
 	/* Somebody's own fork: not our child, so a main process without a parent. */
-	io_close(&local.report);
+	io_close(&local.report[0]);
+	io_close(&local.report[1]);
 	io_close(&local.lifeline[0]);
 	io_close(&local.parent.fd);
 	local.parent.pid = 0;

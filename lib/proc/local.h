@@ -43,7 +43,7 @@ struct process_local {
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
 	int null;          /* the null device, -1 until the first start */
-	int report;        /* write end of a spawn under way, -1 else */
+	int report[2];     /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;      /* portable: our write end towards the parent, else -1 */
 };
 
