@@ -187,8 +187,12 @@ void launch_apply(const struct launch *l)
 	for (int i = 0; i < 3; i++)
 		if (l->stdio[i] >= 0)
 			dup2(l->stdio[i], i);
-	if (l->line >= 0 && !lifeline_arm(l->line, l->opts.group))
+	if (l->line < 0)
+		return;
+	if (!lifeline_arm(l->line, l->opts.group))
 		_exit(127);
+	/* A function may execute a program, too: that is still a daemon. */
+	fcntl(l->line, F_SETFD, 0);
 }
 
 static int watch(struct launch *l)

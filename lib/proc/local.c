@@ -18,6 +18,7 @@ struct process_local local = {
 	.self = {.kind = PROCESS_SELF, .fd = -1},
 	.parent = {.kind = PROCESS_PARENT, .fd = -1},
 	.lifeline = {-1, -1},
+	.line = -1,
 	.null = -1,
 	.report = {-1, -1},
 	.sentinel = -1,
@@ -85,7 +86,7 @@ int local_prepare(void)
 	if (!at_exit && atexit(local_end_children) != 0)
 		return -ENOMEM;
 	at_exit = true;
-	return local.lifeline[0] >= 0 ? 0 : io_pipe(local.lifeline);
+	return local.lifeline[0] >= 0 ? 0 : lifeline_make();
 }
 
 void local_forking(bool now)

@@ -42,6 +42,7 @@ struct process_local {
 	char identity[64]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
+	int line;          /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
 	int null;          /* the null device, -1 until the first start */
 	int report[2];     /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;      /* portable: our write end towards the parent, else -1 */
@@ -81,6 +82,9 @@ void process_unpin(struct ipck_process *p);
 
 /* Under the mutex: a signal to a child, or to its whole group. */
 int process_signal(struct ipck_process *p, int signal, bool group);
+
+/* Makes this process' own lifeline. */
+int lifeline_make(void);
 
 /* A new description of the lifeline's read end, to be armed by one child. */
 int lifeline_open(int *fd);

@@ -26,10 +26,10 @@ struct program {
 	char *const *argv;
 };
 
-static void keep_over_exec(int fd)
+static void keep_over_exec(int fd, bool keep)
 {
 	if (fd >= 0)
-		fcntl(fd, F_SETFD, 0);
+		fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
 static int execute_in(const struct program *p, const char *directory, size_t n)
@@ -80,10 +80,10 @@ static _Noreturn void execute(const struct program *p)
 	int error;
 
 	launch_apply(&p->launch);
-	keep_over_exec(p->launch.line);
-	keep_over_exec(p->launch.sentinel[1]);
+	keep_over_exec(local.line, false);
+	keep_over_exec(p->launch.sentinel[1], true);
 	for (size_t i = 0; i < p->handover.count; i++)
-		keep_over_exec(p->handover.fds[i]);
+		keep_over_exec(p->handover.fds[i], true);
 	sigprocmask(SIG_SETMASK, &p->launch.mask, NULL);
 	error = execute_file(p);
 	(void)!write(local.report[1], &error, sizeof(error));
