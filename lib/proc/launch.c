@@ -44,22 +44,16 @@ static struct ipck_process *make_process(struct launch *l)
 	return p;
 }
 
-/* Most children get it, so it is opened once. */
-static int null_stdin(int *fd)
-{
-	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
-
-	*fd = local.null;
-	return rc;
-}
-
 static int open_stdio(int wanted, int target, int *fd)
 {
 	if (wanted == IPCK_STDIO_INHERIT)
 		return 0;
 	if (wanted != IPCK_STDIO_NULL)
 		return io_dup_to(wanted, fd);
-	return target == 0 ? null_stdin(fd) : io_open("/dev/null", O_WRONLY, fd);
+	if (target != 0)
+		return io_open("/dev/null", O_WRONLY, fd);
+	*fd = local.null;
+	return 0;
 }
 
 static int open_cwd(const char *cwd, int *fd)
@@ -79,9 +73,11 @@ static int open_cwd(const char *cwd, int *fd)
 
 void launch_close_stdio(struct launch *l)
 {
-	for (int i = 0; i < 3; i++)
-		if (l->stdio[i] != local.null)
-			io_close(&l->stdio[i]);
+	for (int i = 0; i < 3; i++) {
+		if (l->stdio[i] == local.null)
+			l->stdio[i] = -1;
+		io_close(&l->stdio[i]);
+	}
 }
 
 static void release(struct launch *l)
@@ -104,7 +100,7 @@ static void discard(struct launch *l)
 static int open_all(struct launch *l, const int defaults[3])
 {
 	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = 0;
+	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -195,12 +191,27 @@ void launch_apply(const struct launch *l)
 	fcntl(l->line, F_SETFD, 0);
 }
 
+#ifdef HAVE_PIDFD
+static int open_pidfd(struct ipck_process *p)
+{
+	int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+	return fd < 0 ? -errno : io_lift(fd, &p->fd);
+}
+#endif
+
 static int watch(struct launch *l)
 {
 #ifdef HAVE_PIDFD
-	int fd = (int)syscall(SYS_pidfd_open, l->process->pid, 0);
+	int rc = open_pidfd(l->process);
 
-	return fd < 0 ? -errno : io_lift(fd, &l->process->fd);
+	if (rc == -EMFILE || rc == -ENFILE) {
+		/* The child runs already: it is given the place of the null device,
+		 * which the next start may fail to open again. */
+		io_close(&local.null);
+		rc = open_pidfd(l->process);
+	}
+	return rc;
 #else
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;
@@ -233,7 +244,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 			setpgid(pid, pid);
 		rc = watch(l);
 		if (rc < 0) {
-			/* The descriptors just released were taken by another thread. */
+			/* Another thread has taken that place. */
 			kill(pid, SIGKILL);
 			waitpid(pid, NULL, 0);
 		}
