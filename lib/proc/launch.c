@@ -36,6 +36,7 @@ static struct ipck_process *make_process(struct launch *l)
 		return NULL;
 	}
 	p->kind = PROCESS_CHILD;
+	p->pins = 1;
 	p->fd = -1;
 	p->daemon = l->opts.daemon || local.self.daemon;
 	p->group = l->opts.group;
@@ -43,64 +44,40 @@ static struct ipck_process *make_process(struct launch *l)
 	return p;
 }
 
-/* Most children get it, so it is opened once. */
-static int null_stdin(int *fd)
-{
-	int null, rc;
-
-	if (local.null < 0) {
-		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (null < 0)
-			return -errno;
-		rc = io_dup_to(null, &local.null);
-		close(null);
-		if (rc < 0)
-			return rc;
-	}
-	*fd = local.null;
-	return 0;
-}
-
 static int open_stdio(int wanted, int target, int *fd)
 {
-	int null;
-
 	if (wanted == IPCK_STDIO_INHERIT)
 		return 0;
 	if (wanted != IPCK_STDIO_NULL)
 		return io_dup_to(wanted, fd);
-	if (target == 0)
-		return null_stdin(fd);
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (null < 0)
-		return -errno;
-	target = io_dup_to(null, fd);
-	close(null);
-	return target;
+	if (target != 0)
+		return io_open("/dev/null", O_WRONLY, fd);
+	*fd = local.null;
+	return 0;
 }
 
 static int open_cwd(const char *cwd, int *fd)
 {
 	char *inside;
-	int rc = 0;
+	int rc;
 
 	if (!*cwd)
 		return -ENOENT;
 	/* "." inside it: looked up only if the directory may be entered. */
 	if (asprintf(&inside, "%s/.", cwd) < 0)
 		return -ENOMEM;
-	*fd = open(inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		rc = -errno;
+	rc = io_open(inside, O_PATH | O_DIRECTORY, fd);
 	free(inside);
 	return rc;
 }
 
 void launch_close_stdio(struct launch *l)
 {
-	for (int i = 0; i < 3; i++)
-		if (l->stdio[i] != local.null)
-			io_close(&l->stdio[i]);
+	for (int i = 0; i < 3; i++) {
+		if (l->stdio[i] == local.null)
+			l->stdio[i] = -1;
+		io_close(&l->stdio[i]);
+	}
 }
 
 static void release(struct launch *l)
@@ -123,7 +100,7 @@ static void discard(struct launch *l)
 static int open_all(struct launch *l, const int defaults[3])
 {
 	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = 0;
+	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -206,23 +183,40 @@ void launch_apply(const struct launch *l)
 	for (int i = 0; i < 3; i++)
 		if (l->stdio[i] >= 0)
 			dup2(l->stdio[i], i);
-	if (l->line >= 0 && !lifeline_arm(l->line, l->opts.group))
+	if (l->line < 0)
+		return;
+	if (!lifeline_arm(l->line, l->opts.group))
 		_exit(127);
+	/* A function may execute a program, too: that is still a daemon. */
+	fcntl(l->line, F_SETFD, 0);
 }
+
+#ifdef HAVE_PIDFD
+static int open_pidfd(struct ipck_process *p)
+{
+	int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+	return fd < 0 ? -errno : io_lift(fd, &p->fd);
+}
+#endif
 
 static int watch(struct launch *l)
 {
 #ifdef HAVE_PIDFD
-	int fd = (int)syscall(SYS_pidfd_open, l->process->pid, 0);
+	int rc = open_pidfd(l->process);
 
-	if (fd < 0)
-		return -errno;
-	l->process->fd = fd;
+	if (rc == -EMFILE || rc == -ENFILE) {
+		/* The child runs already: it is given the place of the null device,
+		 * which the next start may fail to open again. */
+		io_close(&local.null);
+		rc = open_pidfd(l->process);
+	}
+	return rc;
 #else
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;
-#endif
 	return 0;
+#endif
 }
 
 static void enter(struct ipck_process *p)
@@ -250,7 +244,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 			setpgid(pid, pid);
 		rc = watch(l);
 		if (rc < 0) {
-			/* The descriptors just released were taken by another thread. */
+			/* Another thread has taken that place. */
 			kill(pid, SIGKILL);
 			waitpid(pid, NULL, 0);
 		}

@@ -31,6 +31,7 @@ struct ipck_process {
 	bool unreaped;  /* ended, and left a zombie so that its group id stays taken */
 	bool known;     /* code and signal are true */
 	int code, signal;
+	unsigned pins;  /* its user until close, and who waits for it at exit; 0: to be freed */
 	struct ipck_process *next; /* children, oldest first */
 };
 
@@ -41,8 +42,9 @@ struct process_local {
 	char identity[64]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
-	int null;          /* the null device, -1 until the first start */
-	int report;        /* write end of a spawn under way, -1 else */
+	int line;          /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
+	int null;          /* the null device, for most children's input, and as a reserve; or -1 */
+	int report[2];     /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;      /* portable: our write end towards the parent, else -1 */
 };
 
@@ -51,7 +53,10 @@ extern struct process_local local;
 void local_lock(void);
 void local_unlock(void);
 
-/* Before the first start of this process, under the mutex: hook, atexit, lifeline. */
+/* Under the mutex: pid and name of this process, if it is not a child of ours. */
+void local_know_self(void);
+
+/* Before each start, under the mutex: the atexit handler, and the lifeline. */
 int local_prepare(void);
 
 /*
@@ -72,8 +77,14 @@ void local_end_children(void);
 /* Whether it has ended; takes its status the first time.  Under the mutex. */
 bool process_reap(struct ipck_process *p);
 
+/* No mutex held: frees it if its user has closed it meanwhile. */
+void process_unpin(struct ipck_process *p);
+
 /* Under the mutex: a signal to a child, or to its whole group. */
 int process_signal(struct ipck_process *p, int signal, bool group);
+
+/* Makes this process' own lifeline. */
+int lifeline_make(void);
 
 /* A new description of the lifeline's read end, to be armed by one child. */
 int lifeline_open(int *fd);

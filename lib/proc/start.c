@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "proc/launch.h"
 #include "proc/local.h"
 
@@ -17,6 +18,9 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	local_forking(false);
 	stdio_forget();
 	local_become(l->process, l->identity, l->sentinel[1]);
+	/* The parent's, if that is a daemon itself. */
+	io_close(&local.line);
+	local.line = l->line;
 	launch_apply(l);
 	launch_close_stdio(l);
 	if (l->cwd >= 0)
