@@ -275,6 +275,7 @@ static int check(const struct map *m, const struct ipck_map_opts *opts, size_t *
 		return -EINVAL;
 	if (__builtin_mul_overflow(m->n, m->in_size, bytes) || __builtin_mul_overflow(m->n, m->out_size, bytes))
 		return -EINVAL;
+	/* The result counts items. */
 	if (m->n > PTRDIFF_MAX / 4 || m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
 		return -EINVAL;
 	return opts->arg_size && !opts->arg ? -EINVAL : 0;

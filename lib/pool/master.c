@@ -100,12 +100,6 @@ static int run_worker(void *arg)
 
 /* ---- the master ---- */
 
-static void set_fault(struct master *m, enum pool_fault fault, int value)
-{
-	m->shm->fault_value = value;
-	store_release(&m->shm->fault, (uint32_t)fault);
-}
-
 static int start_worker(struct master *m, uint32_t place)
 {
 	struct recruit recruit = {m, place};
@@ -138,11 +132,11 @@ static void count_barren(struct master *m, const struct slot *slot, int code, in
 	if (++m->barren < MAX(2 * m->shm->workers, (uint32_t)BARREN_MIN))
 		return;
 	if (signal)
-		set_fault(m, FAULT_SIGNAL, signal);
+		pool_break(m->shm, FAULT_SIGNAL, signal);
 	else if (init < 0)
-		set_fault(m, FAULT_INIT, init);
+		pool_break(m->shm, FAULT_INIT, init);
 	else
-		set_fault(m, FAULT_EXIT, code);
+		pool_break(m->shm, FAULT_EXIT, code);
 }
 
 /*
@@ -200,7 +194,7 @@ static bool recruit_all(struct master *m)
 
 		if (rc < 0) {
 			if (!load_relaxed(&m->shm->started) || ++m->failures > RETRIES_MAX)
-				set_fault(m, FAULT_FORK, rc);
+				pool_break(m->shm, FAULT_FORK, rc);
 			return false;
 		}
 		m->failures = 0;
@@ -259,7 +253,7 @@ static int run_master(void *arg)
 
 	m.workers = calloc(m.shm->workers, sizeof(struct ipck_process *));
 	if (!m.workers)
-		set_fault(&m, FAULT_FORK, -ENOMEM);
+		pool_break(m.shm, FAULT_FORK, -ENOMEM);
 	while (m.workers) {
 		uint32_t alive = bury_all(&m), state = load_seq(&m.shm->state);
 		bool complete = true;

@@ -102,8 +102,7 @@ static void *run_thread(void *arg)
 	int rc = t->init ? t->init(t->init_arg) : 0;
 
 	if (rc < 0) {
-		shm->fault_value = rc;
-		store_release(&shm->fault, FAULT_INIT);
+		pool_break(shm, FAULT_INIT, rc);
 	} else {
 		worker_run(&t->worker);
 	}

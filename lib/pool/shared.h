@@ -162,8 +162,8 @@ struct pool_shm {
 	/* Written by the master, or by the parent when there is none. */
 	ALIGNED(FALSE_SHARING) uint32_t started; /* this master has started all its workers */
 	uint32_t leaving;                        /* it has nothing more to do than to end */
-	uint32_t fault;                          /* pool_fault, after fault_value: release */
-	int32_t fault_value;
+	uint32_t fault;      /* pool_fault; see pool_break */
+	int32_t fault_value; /* relaxed */
 	uint32_t alive;
 	uint64_t lost, replaced, masters;
 };
@@ -201,6 +201,16 @@ static inline void pool_progress(struct pool_shm *shm)
 {
 	add_seq(&shm->progress, 1);
 	evcount_notify(&shm->done, EVCOUNT_ALL);
+}
+
+/* The pool is broken.  The first reason stays, but for two threads that give theirs at once. */
+static inline void pool_break(struct pool_shm *shm, enum pool_fault fault, int value)
+{
+	if (load_relaxed(&shm->fault))
+		return;
+	store_relaxed(&shm->fault_value, value);
+	/* Release: who sees the fault sees its value. */
+	store_release(&shm->fault, (uint32_t)fault);
 }
 
 /* The bytes that the struct takes with all behind it. */

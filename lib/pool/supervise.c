@@ -47,8 +47,7 @@ int pool_alive(struct ipck_pool *pool)
 
 static void set_fault(struct ipck_pool *pool, enum pool_fault fault, int value)
 {
-	pool->shm->fault_value = value;
-	store_release(&pool->shm->fault, (uint32_t)fault);
+	pool_break(pool->shm, fault, value);
 	pool_progress(pool->shm);
 }
 
@@ -185,38 +184,48 @@ int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline)
 		if (load_acquire(&shm->started))
 			return 0;
 		if (load_acquire(&shm->fault))
-			return shm->fault_value < 0 ? shm->fault_value : -ENOTRECOVERABLE;
+			return load_relaxed(&shm->fault_value) < 0 ? load_relaxed(&shm->fault_value) : -ENOTRECOVERABLE;
 		rc = pool_wait(pool, seen, deadline);
 	}
 	return rc;
 }
 
-const char *ipck_pool_reason(struct ipck_pool *pool)
+static void write_reason(char *reason, size_t size, enum pool_fault fault, int value)
 {
-	int value = pool->shm->fault_value;
-	size_t size = sizeof(pool->reason);
-
-	switch ((enum pool_fault)load_acquire(&pool->shm->fault)) {
+	switch (fault) {
 	case FAULT_NONE:
-		return NULL;
+		break;
 	case FAULT_SIGNAL:
-		snprintf(pool->reason, size, "workers keep dying at their start: killed by signal %d (%s)", value,
+		snprintf(reason, size, "workers keep dying at their start: killed by signal %d (%s)", value,
 		         strsignal(value));
 		break;
 	case FAULT_EXIT:
-		snprintf(pool->reason, size, "workers keep ending at their start: exit code %d", value);
+		snprintf(reason, size, "workers keep ending at their start: exit code %d", value);
 		break;
 	case FAULT_INIT:
-		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value,
-		         ipck_strerror(value));
+		snprintf(reason, size, "workers cannot start: init returned %d (%s)", value, ipck_strerror(value));
 		break;
 	case FAULT_FORK:
-		snprintf(pool->reason, size, "workers cannot be started: %s", ipck_strerror(value));
+		snprintf(reason, size, "workers cannot be started: %s", ipck_strerror(value));
 		break;
 	case FAULT_MASTER:
-		snprintf(pool->reason, size, "the master process cannot be kept running: %s",
+		snprintf(reason, size, "the master process cannot be kept running: %s",
 		         value ? ipck_strerror(value) : "it keeps being killed");
 		break;
 	}
+}
+
+const char *ipck_pool_reason(struct ipck_pool *pool)
+{
+	enum pool_fault fault = (enum pool_fault)load_acquire(&pool->shm->fault);
+
+	/* Elsewhere nobody may unlock the mutex any more. */
+	if (fault == FAULT_NONE || pool->epoch != fork_epoch())
+		return NULL;
+	pthread_mutex_lock(&pool->mutex);
+	/* Once: others may be reading it. */
+	if (!*pool->reason)
+		write_reason(pool->reason, sizeof(pool->reason), fault, load_relaxed(&pool->shm->fault_value));
+	pthread_mutex_unlock(&pool->mutex);
 	return pool->reason;
 }
