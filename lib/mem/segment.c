@@ -133,6 +133,7 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 {
 	struct segment_header h;
 	struct stat st;
+	ssize_t n;
 	int rc;
 
 	if (fstat(fd, &st) < 0)
@@ -141,8 +142,9 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 		return -EPROTO;
 	if (!any_owner && st.st_uid != geteuid() && st.st_uid != 0)
 		return -EPERM;
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
-		return -EPROTO;
+	n = pread(fd, &h, sizeof(h), 0);
+	if (n != sizeof(h))
+		return n < 0 ? -errno : -EPROTO;
 	rc = check_header(&h, kind, (size_t)st.st_size);
 	if (rc < 0)
 		return rc;

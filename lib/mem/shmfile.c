@@ -163,10 +163,11 @@ static int flock_retry(int fd, int operation)
 	return 0;
 }
 
-/* What has the name is not ours to use: of another user, or no file at all. */
+/* What has the name is not ours to use: of another user, or no file at all (glibc
+ * says EINVAL for a directory; the name is good). */
 static bool is_foreign(int error)
 {
-	return error == EACCES || error == EISDIR || error == ELOOP || error == ENXIO;
+	return error == EACCES || error == EINVAL || error == EISDIR || error == ELOOP || error == ENXIO;
 }
 
 /* A new empty file of that name, or the one that has it. */
