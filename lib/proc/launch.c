@@ -259,6 +259,20 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 	return 0;
 }
 
+/*
+ * What a process writes after a fork costs a copy of its page, in the parent and in
+ * each child; purging, flushing and locking write.  So look first.
+ */
+static bool has_output(FILE *stream)
+{
+#ifdef HAVE_STDIO_EXT_H
+	return __fpending(stream) > 0;
+#else
+	(void)stream;
+	return true;
+#endif
+}
+
 /* Standard output and error, if nobody is writing to them just now.  Never
  * fflush(NULL): it waits for who reads standard input. */
 void stdio_flush(void)
@@ -266,19 +280,43 @@ void stdio_flush(void)
 	FILE *streams[] = {stdout, stderr};
 
 	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
-		if (ftrylockfile(streams[i]) == 0) {
+		if (has_output(streams[i]) && ftrylockfile(streams[i]) == 0) {
 			fflush(streams[i]);
 			funlockfile(streams[i]);
 		}
 }
+
+void stdio_finish(void)
+{
+	if (has_output(stdout))
+		fflush(stdout);
+	if (has_output(stderr))
+		fflush(stderr);
+}
+
+#ifdef HAVE_STDIO_EXT_H
+/* Whether it has read more than it has given away, or something was put back. */
+static bool has_input(FILE *stream)
+{
+#ifdef __GLIBC__
+	return stream->_IO_read_ptr != stream->_IO_read_end || stream->_IO_save_base;
+#else
+	(void)stream;
+	return true;
+#endif
+}
+#endif
 
 /* In the child: what was not flushed is the parent's to write, what was read ahead
  * the parent's to read. */
 void stdio_forget(void)
 {
 #ifdef HAVE_STDIO_EXT_H
-	__fpurge(stdout);
-	__fpurge(stderr);
-	__fpurge(stdin);
+	if (has_output(stdout))
+		__fpurge(stdout);
+	if (has_output(stderr))
+		__fpurge(stderr);
+	if (has_input(stdin))
+		__fpurge(stdin);
 #endif
 }

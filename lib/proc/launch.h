@@ -7,13 +7,14 @@
 #ifndef PROC_LAUNCH_H
 #define PROC_LAUNCH_H
 
-#include <ipckit/process.h>
 #include <signal.h>
+
+#include "proc/local.h"
 
 struct launch {
 	struct ipck_process *process; /* the handle to be */
 	struct ipck_process_opts opts;
-	char identity[64];
+	char identity[IDENTITY_SIZE];
 	int stdio[3];    /* close-on-exec duplicates above 2, or -1: as it is */
 	int cwd;         /* of the directory, or -1 */
 	int line;        /* a daemon's own description of the lifeline, or -1 */
@@ -41,8 +42,11 @@ int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_pro
 /* The duplicates for the standard streams; the shared null device stays open. */
 void launch_close_stdio(struct launch *launch);
 
-/* Keeps the output of both from being written twice. */
+/* Before a fork, and in its child: keeps the output of both from being written twice. */
 void stdio_flush(void);
 void stdio_forget(void);
+
+/* At the end of a child. */
+void stdio_finish(void);
 
 #endif

@@ -94,7 +94,7 @@ void local_forking(bool now)
 	forking = now;
 }
 
-void local_become(const struct ipck_process *child, const char *identity, int sentinel)
+void local_become(const struct ipck_process *child, const char identity[IDENTITY_SIZE], int sentinel)
 {
 	/* The parent's name stays where it is: we have a copy of its memory. */
 	io_close(&local.parent.fd);
@@ -111,7 +111,7 @@ void local_become(const struct ipck_process *child, const char *identity, int se
 	local.self.epoch = fork_epoch();
 	local.self.next = NULL;
 	local.sentinel = sentinel;
-	strncpy(local.identity, identity, sizeof(local.identity) - 1);
+	memcpy(local.identity, identity, sizeof(local.identity));
 }
 
 static void signal_daemons(int signal)

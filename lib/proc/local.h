@@ -15,6 +15,8 @@
 #include <ipckit/process.h>
 #include <pthread.h>
 
+#define IDENTITY_SIZE 64
+
 enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
 
 struct ipck_process {
@@ -39,7 +41,7 @@ struct process_local {
 	pthread_mutex_t mutex; /* all below; never held while waiting for anything */
 	struct ipck_process self, parent;
 	struct ipck_process *children;
-	char identity[64]; /* "1:2": which child of which child; "" in the main process */
+	char identity[IDENTITY_SIZE]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
 	int line;          /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
@@ -63,7 +65,7 @@ int local_prepare(void);
  * In a child that we forked, before anything else: becomes that process.  name
  * and sentinel are taken over.  The parent's lifeline was kept for it.
  */
-void local_become(const struct ipck_process *child, const char *identity, int sentinel);
+void local_become(const struct ipck_process *child, const char identity[IDENTITY_SIZE], int sentinel);
 
 /* Around a fork of ours in this thread: the hook then keeps what our child needs. */
 void local_forking(bool now);

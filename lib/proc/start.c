@@ -35,8 +35,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 void process_finish(int code)
 {
 	local_end_children();
-	fflush(stdout);
-	fflush(stderr);
+	stdio_finish();
 	_exit(code & 0xff);
 }
 
