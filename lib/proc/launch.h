@@ -20,6 +20,7 @@ struct launch {
 	int line;        /* a daemon's own description of the lifeline, or -1 */
 	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
 	sigset_t mask;   /* the caller's */
+	uint32_t caught; /* standard signals that have a handler */
 };
 
 /* Under the local mutex.  All signals are blocked on success. */
@@ -41,12 +42,5 @@ int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_pro
 
 /* The duplicates for the standard streams; the shared null device stays open. */
 void launch_close_stdio(struct launch *launch);
-
-/* Before a fork, and in its child: keeps the output of both from being written twice. */
-void stdio_flush(void);
-void stdio_forget(void);
-
-/* At the end of a child. */
-void stdio_finish(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/fork.h"
 #include "base/io.h"
@@ -24,8 +25,13 @@ struct process_local local = {
 	.sentinel = -1,
 };
 
-/* Set in the thread that forks for us, copied into the child. */
-static __thread bool forking;
+/*
+ * Whose address says which thread forks for us, and the word that has it: the child
+ * reads its copy.  One word, because other threads may fork at any time.  Not a flag
+ * of each thread: that would be one more page to copy.
+ */
+static __thread char thread;
+static const char *forker;
 
 void local_lock(void)
 {
@@ -49,7 +55,7 @@ static void reset_in_child(void)
 	local.started = 0;
 	io_close(&local.lifeline[1]);
 	io_close(&local.sentinel);
-	if (forking)
+	if (load_relaxed(&forker) == &thread)
 		return;
 	/* Somebody's own fork: not our child, so a main process without a parent. */
 	io_close(&local.report[0]);
@@ -74,7 +80,8 @@ void local_know_self(void)
 		return;
 	local.self.pid = getpid();
 	local.self.epoch = fork_epoch();
-	local.self.name = (char *)"MainProcess";
+	if (!local.self.name)
+		local.self.name = "MainProcess";
 }
 
 int local_prepare(void)
@@ -91,7 +98,7 @@ int local_prepare(void)
 
 void local_forking(bool now)
 {
-	forking = now;
+	store_relaxed(&forker, now ? &thread : NULL);
 }
 
 void local_become(const struct ipck_process *child, const char identity[IDENTITY_SIZE], int sentinel)
@@ -107,7 +114,7 @@ void local_become(const struct ipck_process *child, const char identity[IDENTITY
 	local.self = *child;
 	local.self.kind = PROCESS_SELF;
 	local.self.fd = -1;
-	local.self.pid = getpid();
+	local.self.pid = 0; /* Asked for when somebody wants to know. */
 	local.self.epoch = fork_epoch();
 	local.self.next = NULL;
 	local.sentinel = sentinel;

@@ -24,7 +24,7 @@ struct ipck_process {
 	enum process_kind kind;
 	pid_t pid;
 	int fd; /* pidfd (portable: sentinel pipe); of the parent: its lifeline */
-	char *name;
+	const char *name; /* in the same allocation, or for ever */
 	bool daemon, group;
 	uint32_t epoch; /* of the process that may use the handle */
 
@@ -55,7 +55,7 @@ extern struct process_local local;
 void local_lock(void);
 void local_unlock(void);
 
-/* Under the mutex: pid and name of this process, if it is not a child of ours. */
+/* Under the mutex: pid and name of this process. */
 void local_know_self(void);
 
 /* Before each start, under the mutex: the atexit handler, and the lifeline. */

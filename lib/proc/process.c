@@ -274,7 +274,6 @@ static void free_unpinned(struct ipck_process *p)
 	if (p->pins > 0)
 		return;
 	io_close(&p->fd);
-	free(p->name);
 	free(p);
 }
 

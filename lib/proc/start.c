@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "proc/launch.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
 /* The child's whole life. */
 static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
