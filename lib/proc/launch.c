@@ -35,13 +35,28 @@ static void make_identity(char identity[IDENTITY_SIZE])
 	identity[n] = '\0';
 }
 
-/* The handle and its name in one; malloc, because calloc does not take it from where
- * free left the last one. */
+/* The last handle that was freed, if it has room for the name: malloc and free would
+ * cost the parent copies of their pages after each fork. */
+static struct ipck_process *take_process(size_t size)
+{
+	struct ipck_process *p = local.spare;
+
+	local.spare = NULL;
+	if (p && p->room >= size)
+		return p;
+	free(p);
+	size = MAX(size, 64);
+	p = malloc(sizeof(*p) + size);
+	if (p)
+		p->room = size;
+	return p;
+}
+
 static struct ipck_process *make_process(struct launch *l)
 {
 	const char *prefix = l->opts.name ? "" : "Process-", *rest = l->opts.name ? l->opts.name : l->identity;
 	size_t n = strlen(prefix), size = n + strlen(rest) + 1;
-	struct ipck_process *p = malloc(sizeof(*p) + size);
+	struct ipck_process *p = take_process(size);
 	char *name = (char *)(p + 1);
 
 	if (!p)
@@ -52,6 +67,7 @@ static struct ipck_process *make_process(struct launch *l)
 		.kind = PROCESS_CHILD,
 		.fd = -1,
 		.name = name,
+		.room = p->room,
 		.daemon = l->opts.daemon || local.self.daemon,
 		.group = l->opts.group,
 		.epoch = fork_epoch(),
@@ -108,7 +124,8 @@ static void discard(struct launch *l)
 {
 	release(l);
 	io_close(&l->sentinel[0]);
-	free(l->process);
+	if (l->process)
+		process_free(l->process);
 }
 
 static int open_all(struct launch *l, const int defaults[3])

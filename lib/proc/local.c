@@ -111,12 +111,10 @@ void local_become(const struct ipck_process *child, const char identity[IDENTITY
 	local.parent.epoch = fork_epoch();
 	local.lifeline[0] = -1;
 
+	/* As prepared, without fd and pid; the pid is asked for when somebody wants it. */
 	local.self = *child;
 	local.self.kind = PROCESS_SELF;
-	local.self.fd = -1;
-	local.self.pid = 0; /* Asked for when somebody wants to know. */
 	local.self.epoch = fork_epoch();
-	local.self.next = NULL;
 	local.sentinel = sentinel;
 	memcpy(local.identity, identity, sizeof(local.identity));
 }
@@ -161,7 +159,8 @@ static bool join_all(bool daemons, struct ipck_deadline deadline)
 
 void local_end_children(void)
 {
-	if (ipck_process_children(NULL, 0) == 0)
+	/* It never started a child: no need for the mutex. */
+	if (local.lifeline[0] < 0)
 		return;
 	signal_daemons(SIGTERM);
 	if (!join_all(true, ipck_in_ms(EXIT_GRACE_MS))) {

@@ -27,6 +27,7 @@ struct ipck_process {
 	const char *name; /* in the same allocation, or for ever */
 	bool daemon, group;
 	uint32_t epoch; /* of the process that may use the handle */
+	size_t room;    /* behind it, for the name */
 
 	/* Under local.mutex. */
 	bool ended;     /* its status was taken, or is told to be lost */
@@ -41,6 +42,7 @@ struct process_local {
 	pthread_mutex_t mutex; /* all below; never held while waiting for anything */
 	struct ipck_process self, parent;
 	struct ipck_process *children;
+	struct ipck_process *spare; /* memory for the next handle, or NULL */
 	char identity[IDENTITY_SIZE]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
@@ -81,6 +83,9 @@ bool process_reap(struct ipck_process *p);
 
 /* No mutex held: frees it if its user has closed it meanwhile. */
 void process_unpin(struct ipck_process *p);
+
+/* Under the mutex: gives up the memory and the descriptor of a handle. */
+void process_free(struct ipck_process *p);
 
 /* Under the mutex: a signal to a child, or to its whole group. */
 int process_signal(struct ipck_process *p, int signal, bool group);

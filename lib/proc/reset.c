@@ -27,6 +27,11 @@ struct kernel_sigaction {
 	unsigned long mask[2];
 };
 
+void set_mask(const sigset_t *mask)
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, (size_t)(NSIG - 1) / 8);
+}
+
 static bool is_caught(int sig)
 {
 	struct kernel_sigaction act;
@@ -82,6 +87,10 @@ void default_signals(uint32_t caught)
 static bool has_output(FILE *stream)
 {
 #ifdef HAVE_STDIO_EXT_H
+#ifdef __GLIBC__
+	if (stream->_mode <= 0)
+		return stream->_IO_write_ptr != stream->_IO_write_base;
+#endif
 	return __fpending(stream) > 0;
 #else
 	(void)stream;

@@ -3,10 +3,12 @@
 #ifndef PROC_RESET_H
 #define PROC_RESET_H
 
+#include <signal.h>
 #include <stdint.h>
 
 /* The standard signals that have a handler, as bits; puts these back to their default. */
 uint32_t caught_signals(void);
+void set_mask(const sigset_t *mask);
 void default_signals(uint32_t caught);
 
 /* Before a fork, and in its child: keeps the output of both from being written twice. */

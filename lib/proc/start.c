@@ -28,7 +28,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 		close(l->cwd);
 	if (l->sentinel[0] >= 0)
 		close(l->sentinel[0]);
-	pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+	set_mask(&l->mask);
 	code = fn(arg);
 	process_finish(code);
 }
