@@ -291,8 +291,8 @@ static int leave_child(const void *in, void *out, const void *arg)
 	}
 	shared->pids[i] = getpid();
 	__atomic_store_n(&shared->begun[i], 1, __ATOMIC_SEQ_CST);
-	for (;;)
-		pause();
+	pause();
+	return 0;
 }
 
 static void parent_with_pool(void *arg)

@@ -24,6 +24,7 @@ struct master {
 	struct ipck_process **workers; /* by place; NULL: none */
 	uint32_t barren;               /* deaths in a row of workers that never were ready */
 	uint32_t failures;             /* forks in a row that failed */
+	bool ending;                   /* it ends the workers itself */
 };
 
 /*
@@ -154,15 +155,19 @@ static void bury(struct master *m, uint32_t place)
 	struct ipck_process *p = m->workers[place];
 	struct slot *slot = pool_slot(m->shm, place);
 	int code = 0, signal = 0;
+	enum ipck_outcome outcome;
 	uint32_t lost;
 
 	ipck_process_kill_group(p);
 	ipck_process_status(p, &code, &signal);
-	lost = pool_account(m->shm, (uint16_t)(place + 1), signal ? IPCK_KILLED : IPCK_EXITED, signal ? signal : code);
+	outcome = m->ending ? IPCK_CANCELED : signal ? IPCK_KILLED : IPCK_EXITED;
+	lost = pool_account(m->shm, (uint16_t)(place + 1), outcome, signal ? signal : code);
 	store_relaxed(&slot->pid, 0);
 	m->workers[place] = NULL;
 	ipck_process_close(p);
 	add_relaxed(&m->shm->alive, (uint32_t)-1);
+	if (m->ending)
+		return;
 	add_relaxed(&m->shm->lost, lost);
 	if (load_seq(&m->shm->state) != POOL_OPEN)
 		return;
@@ -227,6 +232,7 @@ static void end_all(struct master *m, const sigset_t *signals, int64_t grace)
 {
 	int64_t until = clock_now() + grace;
 
+	m->ending = true;
 	if (grace)
 		signal_all(m, SIGTERM);
 	while (bury_all(m) > 0 && clock_now() < until)

@@ -83,8 +83,10 @@ static void replace_master(struct ipck_pool *pool)
 	if (io_poll(pool->presence, ipck_in_ns(TICK_NS), 0) < 0)
 		return;
 	forget_master(pool);
-	lost = pool_account(shm, 0, IPCK_KILLED, SIGKILL);
-	add_relaxed(&shm->lost, lost);
+	lost = pool_account(shm, 0, expected ? IPCK_CANCELED : IPCK_KILLED, SIGKILL);
+	pool_reopen(shm);
+	if (!expected)
+		add_relaxed(&shm->lost, lost);
 	store_relaxed(&shm->alive, 0);
 	for (uint32_t i = 0; i < shm->workers; i++)
 		store_relaxed(&pool_slot(shm, i)->pid, 0);
@@ -142,23 +144,25 @@ static void spin(struct progress *p)
 		cpu_relax();
 }
 
-/*
- * Waiting for many, a thread is woken when little is left to be worked on; for a
- * single result, by each.  Set before the look that comes before sleeping.
- */
+/* Waiting for many, a thread is told when little is left to be worked on; for a
+ * single result, of each. */
 void pool_set_low(struct ipck_pool *pool)
 {
 	store_seq(&pool->shm->low, pool->eager ? UINT32_MAX : pool->shm->workers / 2 + 1);
 }
 
-int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_deadline deadline)
+void pool_eager(struct ipck_pool *pool, int threads)
+{
+	pool->eager += (unsigned)threads;
+	pool_set_low(pool);
+}
+
+int pool_wait(struct ipck_pool *pool, uint32_t seen, struct ipck_deadline deadline)
 {
 	struct progress p = {pool->shm, seen};
 	struct ipck_deadline tick = deadline;
 	int rc;
 
-	if (eager && pool->eager++ == 0)
-		pool_set_low(pool);
 	pthread_mutex_unlock(&pool->mutex);
 	spin(&p);
 	tick.ns = deadline_tick(deadline, clock_now());
@@ -166,8 +170,6 @@ int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_dea
 	if (rc == -ETIMEDOUT)
 		rc = deadline_check(deadline, clock_now());
 	pthread_mutex_lock(&pool->mutex);
-	if (eager && --pool->eager == 0)
-		pool_set_low(pool);
 	pool_watch(pool);
 	return rc;
 }
@@ -184,7 +186,7 @@ int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline)
 			return 0;
 		if (load_acquire(&shm->fault))
 			return shm->fault_value < 0 ? shm->fault_value : -ENOTRECOVERABLE;
-		rc = pool_wait(pool, seen, true, deadline);
+		rc = pool_wait(pool, seen, deadline);
 	}
 	return rc;
 }
@@ -205,7 +207,8 @@ const char *ipck_pool_reason(struct ipck_pool *pool)
 		snprintf(pool->reason, size, "workers keep ending at their start: exit code %d", value);
 		break;
 	case FAULT_INIT:
-		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value, ipck_strerror(value));
+		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value,
+		         ipck_strerror(value));
 		break;
 	case FAULT_FORK:
 		snprintf(pool->reason, size, "workers cannot be started: %s", ipck_strerror(value));
