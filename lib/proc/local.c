@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/fork.h"
 #include "base/io.h"
@@ -24,8 +25,13 @@ struct process_local local = {
 	.sentinel = -1,
 };
 
-/* Set in the thread that forks for us, copied into the child. */
-static __thread bool forking;
+/*
+ * Whose address says which thread forks for us, and the word that has it: the child
+ * reads its copy.  One word, because other threads may fork at any time.  Not a flag
+ * of each thread: that would be one more page to copy.
+ */
+static __thread char thread;
+static const char *forker;
 
 void local_lock(void)
 {
@@ -49,7 +55,7 @@ static void reset_in_child(void)
 	local.started = 0;
 	io_close(&local.lifeline[1]);
 	io_close(&local.sentinel);
-	if (forking)
+	if (load_relaxed(&forker) == &thread)
 		return;
 	/* Somebody's own fork: not our child, so a main process without a parent. */
 	io_close(&local.report[0]);
@@ -74,7 +80,8 @@ void local_know_self(void)
 		return;
 	local.self.pid = getpid();
 	local.self.epoch = fork_epoch();
-	local.self.name = (char *)"MainProcess";
+	if (!local.self.name)
+		local.self.name = "MainProcess";
 }
 
 int local_prepare(void)
@@ -91,10 +98,10 @@ int local_prepare(void)
 
 void local_forking(bool now)
 {
-	forking = now;
+	store_relaxed(&forker, now ? &thread : NULL);
 }
 
-void local_become(const struct ipck_process *child, const char *identity, int sentinel)
+void local_become(const struct ipck_process *child, const char identity[IDENTITY_SIZE], int sentinel)
 {
 	/* The parent's name stays where it is: we have a copy of its memory. */
 	io_close(&local.parent.fd);
@@ -104,14 +111,12 @@ void local_become(const struct ipck_process *child, const char *identity, int se
 	local.parent.epoch = fork_epoch();
 	local.lifeline[0] = -1;
 
+	/* As prepared, without fd and pid; the pid is asked for when somebody wants it. */
 	local.self = *child;
 	local.self.kind = PROCESS_SELF;
-	local.self.fd = -1;
-	local.self.pid = getpid();
 	local.self.epoch = fork_epoch();
-	local.self.next = NULL;
 	local.sentinel = sentinel;
-	strncpy(local.identity, identity, sizeof(local.identity) - 1);
+	memcpy(local.identity, identity, sizeof(local.identity));
 }
 
 static void signal_daemons(int signal)
@@ -154,7 +159,8 @@ static bool join_all(bool daemons, struct ipck_deadline deadline)
 
 void local_end_children(void)
 {
-	if (ipck_process_children(NULL, 0) == 0)
+	/* It never started a child: no need for the mutex. */
+	if (local.lifeline[0] < 0)
 		return;
 	signal_daemons(SIGTERM);
 	if (!join_all(true, ipck_in_ms(EXIT_GRACE_MS))) {

@@ -265,30 +265,29 @@ static bool close_locked(struct ipck_process *p)
 	if (p->unreaped)
 		(void)look(p, &info, 0);
 	leave(p);
-	p->pins--;
+	if (--p->pins == 0)
+		process_free(p);
 	return true;
 }
 
-static void free_unpinned(struct ipck_process *p)
+void process_free(struct ipck_process *p)
 {
-	if (p->pins > 0)
-		return;
 	io_close(&p->fd);
-	free(p->name);
-	free(p);
+	free(local.spare);
+	local.spare = p;
 }
 
 void process_unpin(struct ipck_process *p)
 {
 	local_lock();
-	p->pins--;
-	free_unpinned(p);
+	if (--p->pins == 0)
+		process_free(p);
 	local_unlock();
 }
 
 int ipck_process_close(struct ipck_process *p)
 {
-	int rc = -EBUSY;
+	bool closed;
 
 	if (!p)
 		return 0;
@@ -297,12 +296,9 @@ int ipck_process_close(struct ipck_process *p)
 	if (p->kind != PROCESS_CHILD)
 		return -EINVAL;
 	local_lock();
-	if (close_locked(p)) {
-		free_unpinned(p);
-		rc = 0;
-	}
+	closed = close_locked(p);
 	local_unlock();
-	return rc;
+	return closed ? 0 : -EBUSY;
 }
 
 pid_t ipck_process_pid(const struct ipck_process *p)

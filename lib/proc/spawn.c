@@ -17,6 +17,7 @@
 #include "proc/inherit.h"
 #include "proc/launch.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
 struct program {
 	struct launch launch;

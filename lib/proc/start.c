@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "proc/launch.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
 /* The child's whole life. */
 static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
@@ -27,7 +28,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 		close(l->cwd);
 	if (l->sentinel[0] >= 0)
 		close(l->sentinel[0]);
-	pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+	set_mask(&l->mask);
 	code = fn(arg);
 	process_finish(code);
 }
@@ -35,8 +36,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 void process_finish(int code)
 {
 	local_end_children();
-	fflush(stdout);
-	fflush(stderr);
+	stdio_finish();
 	_exit(code & 0xff);
 }
 
