@@ -22,9 +22,9 @@ struct exec_flight;
 
 struct flight_entry {
 	uint64_t number;
-	int file[2];  /* output and errors, or -1 */
-	size_t items; /* 0: the entry is free */
-	size_t size;  /* of the first item */
+	int file[2];              /* output and errors, or -1 */
+	size_t items;             /* 0: the entry is free */
+	size_t size;              /* of the first item */
 	char label[FLIGHT_LABEL]; /* as much of it as fits */
 };
 

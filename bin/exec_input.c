@@ -270,7 +270,7 @@ static int take_item(struct exec_input *in, size_t size)
 /* Takes items until the group is whole, or the input ends: >= 0. */
 static int complete_group(struct exec_input *in)
 {
-	size_t size;
+	size_t size = 0;
 	int rc = 1;
 
 	while (rc > 0 && in->items < in->source.max_args) {
@@ -338,7 +338,7 @@ uint64_t input_count(const struct exec_source *source, const struct exec_templat
 	struct exec_input *in;
 	uint64_t count = 0;
 	const struct exec_group *group;
-	size_t size;
+	size_t size = 0;
 
 	if (!all_regular(source) || input_open(&in, source, command) < 0)
 		return 0;

@@ -36,7 +36,7 @@ static int named_file(const char *directory)
 
 int spool_file(const char *directory)
 {
-#ifdef O_TMPFILE
+#ifdef HAVE_O_TMPFILE
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
 
 	if (fd >= 0)

@@ -13,7 +13,7 @@
 #include "exec_spool.h"
 
 /* Up to so many bytes of output are passed by value. */
-#define BY_VALUE 32768
+#define BY_VALUE 16384
 
 static const struct exec_plan *plan;
 static struct exec_spool spool[2] = {EXEC_SPOOL_INIT, EXEC_SPOOL_INIT};
@@ -49,7 +49,7 @@ static void catch_signal(int number, void (*handler)(int))
 	sigaction(number, &action, NULL);
 }
 
-int worker_init(void *arg)
+int exec_init(void *arg)
 {
 	plan = arg;
 	catch_signal(SIGTERM, terminated);
@@ -214,7 +214,7 @@ static int run_group(const struct exec_group *group, size_t size, struct ipck_re
 	return ipck_result_write(result, &lost, sizeof(lost));
 }
 
-int worker_run(const void *group, size_t size, const void *arg, struct ipck_result *result)
+int exec_run(const void *group, size_t size, const void *arg, struct ipck_result *result)
 {
 	static const struct exec_result not_run = {.end = EXEC_NOT_RUN};
 	int rc;

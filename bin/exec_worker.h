@@ -51,7 +51,7 @@ struct exec_result {
 };
 
 /* The pool's init, given an exec_plan, and its task, given an exec_group. */
-int worker_init(void *plan);
-int worker_run(const void *group, size_t size, const void *arg, struct ipck_result *result);
+int exec_init(void *plan);
+int exec_run(const void *group, size_t size, const void *arg, struct ipck_result *result);
 
 #endif

@@ -110,7 +110,7 @@ static int next_group(void *ctx, const void **item, size_t *size)
 		flight_add(x->flight, group, *size);
 		*item = group;
 	}
-	return rc;
+	return x->dry ? IPCK_INPUT_LATER : rc;
 }
 
 static void stop(struct exec *x)
@@ -232,11 +232,15 @@ static int system_error(const char *what)
 	return -1;
 }
 
-/* More files than usual may be open here; the commands keep their limit. */
+/*
+ * As many groups may be under way as there is room for the files of their
+ * outputs.  So more files than usual may be open here; the commands keep their
+ * limit.
+ */
 static void choose_window(struct exec *x)
 {
-	rlim_t wanted = (rlim_t)(2 * WINDOW * x->options.jobs + SOME_FILES);
-	struct rlimit files = {0};
+	rlim_t window = (rlim_t)(WINDOW * x->options.jobs), wanted = 2 * window + SOME_FILES;
+	struct rlimit files = {wanted, wanted};
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	x->plan.files = files;
@@ -244,9 +248,9 @@ static void choose_window(struct exec *x)
 		files.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	x->window = (size_t)(WINDOW * x->options.jobs);
 	if (files.rlim_cur < wanted)
-		x->window = (size_t)x->options.jobs;
+		window = files.rlim_cur > SOME_FILES + 2 ? (files.rlim_cur - SOME_FILES) / 2 : 1;
+	x->window = (size_t)window;
 }
 
 /* Temporary files can be made: 0, or -1 after a message. */
@@ -297,14 +301,14 @@ static int make_plan(struct exec *x)
 static int start_pool(struct exec *x)
 {
 	const struct ipck_pool_opts *pool =
-		IPCK_POOL_OPTS(.workers = (int)x->options.jobs, .init = worker_init, .init_arg = &x->plan);
+		IPCK_POOL_OPTS(.workers = (int)x->options.jobs, .init = exec_init, .init_arg = &x->plan);
 	const struct ipck_map_opts *map = IPCK_MAP_OPTS(.window = x->window, .retries = (int)x->options.retries);
 	int rc = ipck_pool_create(&x->pool, pool);
 
 	if (rc == 0 && x->options.unordered)
-		rc = ipck_pool_imap_unordered(&x->imap, x->pool, worker_run, next_group, x, map);
+		rc = ipck_pool_imap_unordered(&x->imap, x->pool, exec_run, next_group, x, map);
 	else if (rc == 0)
-		rc = ipck_pool_imap(&x->imap, x->pool, worker_run, next_group, x, map);
+		rc = ipck_pool_imap(&x->imap, x->pool, exec_run, next_group, x, map);
 	if (rc < 0)
 		tool_error("cannot make a pool of %ld workers: %s", x->options.jobs, ipck_strerror(rc));
 	return rc;

@@ -59,7 +59,7 @@ show()
 	sed 's/^/	err: /' "$scratch/err"
 }
 
-# run_to FILE STATUS [ARGUMENT...]; FILE - closes standard output.
+# run_to FILE STATUS [ARGUMENT...]; FILE - closes standard output, -- standard input as well.
 run_to()
 {
 	file=$1 expected=$2
@@ -68,11 +68,11 @@ run_to()
 	echo "$what"
 	: >"$scratch/out"
 	status=0
-	if [ "$file" = - ]; then
-		env "$mark=1" timeout 60 "$binary" "$@" >&- 2>"$scratch/err" || status=$?
-	else
-		env "$mark=1" timeout 60 "$binary" "$@" >"$file" 2>"$scratch/err" || status=$?
-	fi
+	case $file in
+	-) env "$mark=1" timeout 60 "$binary" "$@" >&- 2>"$scratch/err" || status=$? ;;
+	--) env "$mark=1" timeout 60 "$binary" "$@" <&- >&- 2>"$scratch/err" || status=$? ;;
+	*) env "$mark=1" timeout 60 "$binary" "$@" >"$file" 2>"$scratch/err" || status=$? ;;
+	esac
 	[ "$status" -eq "$expected" ] || {
 		fail "exit status $status, not $expected"
 		show
@@ -91,6 +91,7 @@ start()
 {
 	what="$name $*"
 	echo "$what &"
+	: >"$scratch/out" # here: the background may be late to do it
 	env --default-signal "$mark=1" "$binary" "$@" >"$scratch/out" 2>"$scratch/err" &
 	child=$!
 }
@@ -210,6 +211,8 @@ wrong_numbers()
 lost()
 {
 	run_to - 1 "$@"
+	told 'standard output: Bad file descriptor'
+	run_to -- 1 "$@"
 	told 'standard output: Bad file descriptor'
 	run_to /dev/full 1 "$@"
 	told 'standard output: No space left on device'

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-License-Identifier: MIT
 # ipc-pool exec: what it runs, what it prints, what it tells, and what it leaves.
 
@@ -49,18 +50,13 @@ errors()
 	# shellcheck disable=SC2059
 	printf "$1" | compare "$scratch/err"
 }
-silent()
+# As start, with file descriptor 3 as its standard input.
+background()
 {
-	errors ''
-}
-
-# told REGEX: a line of the messages matches.
-told()
-{
-	grep -q -- "$1" "$scratch/err" || {
-		fail "did not tell: $1"
-		show
-	}
+	what="$name $*"
+	echo "$what &"
+	env --default-signal "$mark=1" "$binary" "$@" <&3 3<&- >"$scratch/out" 2>"$scratch/err" &
+	child=$!
 }
 
 no_files()
@@ -132,8 +128,8 @@ tr ' ' '\n' <"$scratch/out" | cmp - "$in" || fail 'a hundred thousand lines do n
 } >"$in"
 run 1 exec echo <"$in"
 output 'before\nafter\n'
-told '^ipc-pool: item "xxx*\.\.\.": cannot be started: '
-told '^ipc-pool: 1 of 3 failed$'
+told 'item "xxx*\.\.\.": cannot be started: '
+told '1 of 3 failed$'
 
 # What the command inherits: nothing on standard input, signals as they were for us.
 input 'x\n'
@@ -174,6 +170,24 @@ for order in --no-progress --unordered; do
 done
 no_files
 
+# With few file descriptors there is less under way, and nothing is lost.
+seq 200 >"$in"
+what='ulimit -n 120'
+(
+	ulimit -n 120
+	"$binary" exec -j 60 -- sh -c '
+		[ "$1" != 1 ] || { wanted=20; . "$wait_for"; }
+		: >"$work/$1"
+		head -c 40000 /dev/zero | tr "\0" x
+		echo "$1"' sh <"$in" >"$scratch/out" 2>"$scratch/err"
+) || fail "exit status $?"
+tr -d x <"$scratch/out" | cmp - "$in" || fail 'outputs are lost or mixed'
+[ "$(tr -dc x <"$scratch/out" | wc -c)" -eq 8000000 ] || fail 'outputs are not whole'
+silent
+no_files
+fresh
+
+input '1\n2\n3\n4\n'
 run 0 exec -j 2 -- sh -c 'cat "$0"' "$binary" <"$in"
 cat "$binary" "$binary" "$binary" "$binary" | cmp - "$scratch/out" || fail 'binary output is changed'
 run 0 exec -- printf '\0\1\377{}' <"$in"
@@ -201,16 +215,22 @@ silent
 fresh
 
 # An output is not kept waiting by input that is yet to come.
-what='slow input'
-mkfifo "$scratch/fifo"
-env "$mark=1" "$binary" exec -j 2 echo got <"$scratch/fifo" >"$scratch/out" 2>"$scratch/err" &
-child=$!
-exec 3>"$scratch/fifo"
+mkfifo "$scratch/slow"
+
+# slow_input COMMAND...: runs exec in the background with what is written to file descriptor 5.
+slow_input()
+{
+	exec 3<>"$scratch/slow" 4<"$scratch/slow" 5>"$scratch/slow" 3>&-
+	background exec -j 2 "$@" 3<&4 4<&- 5>&-
+	exec 4<&-
+}
+
+slow_input echo got
 for line in 1 2 3; do
-	echo "$line" >&3
+	echo "$line" >&5
 	await printed "^got $line\$"
 done
-exec 3>&-
+exec 5>&-
 exit_status 0
 output 'got 1\ngot 2\ngot 3\n'
 
@@ -230,7 +250,7 @@ run 1 exec -j 1 -- sh -c 'case $1 in bad*) echo partly; kill -9 $$;; esac; echo 
 output 'fine\npartly\ntoo\n'
 errors 'ipc-pool: item "bad \\x22\\x5c\\x1b[31m": killed by signal 9 (Killed)\nipc-pool: 1 of 3 failed\n'
 run 1 exec -n 3 -- sh -c 'kill -SEGV $$' <"$in"
-told '^ipc-pool: item "fine" and 2 more: killed by signal 11 (Segmentation fault)$'
+told 'item "fine" and 2 more: killed by signal 11 (Segmentation fault)$'
 
 # A killed worker costs its own item only, and takes its command along.
 input '1\n2\n3\n4\n5\n'
@@ -261,7 +281,7 @@ halting='
 for order in --no-progress --unordered; do
 	run 1 exec -j 2 --halt "$order" -- sh -c "$halting" sh <"$in"
 	output 'failed\n'
-	told '^ipc-pool: 1 of 1 failed$'
+	told '1 of 1 failed$'
 	[ ! -e "$work/more" ] || fail "went on after the failure: $(cat "$work/more")"
 	[ -e "$work/cleaned" ] || fail 'the run under way was killed without a chance to clean up'
 	fresh
@@ -272,16 +292,16 @@ no_files
 # Progress: a last line that is complete, and the whole if it can be known.
 seq 20 >"$in"
 run 0 exec --progress true <"$in"
-told '^ipc-pool: 20 of 20 done, [0-9.]*/s, 0:[0-9][0-9] in all$'
+told '20 of 20 done, [0-9.]*/s, 0:[0-9][0-9] in all$'
 run 2 exec --progress -- test 3 -le <"$in"
-told '^ipc-pool: 20 of 20 done, 2 failed, [0-9.]*/s, 0:[0-9][0-9] in all$'
+told '20 of 20 done, 2 failed, [0-9.]*/s, 0:[0-9][0-9] in all$'
 what='progress of a pipe'
 cat "$in" | "$binary" exec --progress true 2>"$scratch/err"
-told '^ipc-pool: 20 done, [0-9.]*/s, 0:[0-9][0-9] in all$'
+told '20 done, [0-9.]*/s, 0:[0-9][0-9] in all$'
 what='progress on a terminal'
 script -qec "'$binary' exec echo <'$in' >'$scratch/out'" /dev/null </dev/null >"$scratch/err"
 compare "$scratch/out" <"$in"
-told 'ipc-pool: 20 of 20 done'
+grep -q 'ipc-pool: 20 of 20 done' "$scratch/err" || fail 'no progress on a terminal'
 script -qec "'$binary' exec --no-progress echo <'$in' >'$scratch/out'" /dev/null </dev/null >"$scratch/err"
 silent
 
@@ -290,12 +310,10 @@ silent
 # A signal ends all of it; the commands get the signal to clean up.
 seq 1000 >"$in"
 for signal in INT:130 TERM:143 HUP:129; do
-	what="SIG${signal%:*}"
-	env --default-signal=INT "$mark=1" "$binary" exec -j 2 -- sh -c '
+	background exec -j 2 -- sh -c '
 		trap "echo cleaned >\"$work/cleaned.$1\"; exit 1" TERM
 		: >"$work/up.$1"
-		while :; do sleep 0.02; done' sh <"$in" >"$scratch/out" 2>"$scratch/err" &
-	child=$!
+		while :; do sleep 0.02; done' sh 3<"$in"
 	await [ -e "$work/up.1" -a -e "$work/up.2" ]
 	kill "-${signal%:*}" "$child"
 	exit_status "${signal#*:}"
@@ -309,21 +327,16 @@ for signal in INT:130 TERM:143 HUP:129; do
 done
 
 # While it waits for input.
-what='SIGINT and no input'
-env --default-signal=INT "$mark=1" "$binary" exec -j 2 echo got <"$scratch/fifo" >"$scratch/out" 2>"$scratch/err" &
-child=$!
-exec 3>"$scratch/fifo"
-echo 1 >&3
+slow_input echo got
+echo 1 >&5
 await printed '^got 1$'
 kill -INT "$child"
 exit_status 130
-exec 3>&-
+exec 5>&-
 await all_gone
 
 # Killed itself: all of it goes.
-what='SIGKILL'
-env "$mark=1" "$binary" exec -j 2 -- sh -c ': >"$work/up.$1"; exec sleep 60' sh <"$in" >"$scratch/out" 2>"$scratch/err" &
-child=$!
+background exec -j 2 -- sh -c ': >"$work/up.$1"; exec sleep 60' sh 3<"$in"
 await [ -e "$work/up.1" -a -e "$work/up.2" ]
 kill -KILL "$child"
 exit_status 137
@@ -333,64 +346,69 @@ fresh
 
 # Output that cannot be written ends all of it, and is told.
 run_to /dev/full 125 exec echo <"$in"
-told '^ipc-pool: standard output: No space left on device$'
+told 'standard output: No space left on device$'
 run_to - 125 exec echo <"$in"
-told '^ipc-pool: standard output: '
+told 'standard output: '
 what='a closed pipe'
 { env "$mark=1" "$binary" exec echo <"$in" 2>"$scratch/err"; echo $? >"$scratch/status"; } | true
 [ "$(cat "$scratch/status")" = 125 ] || fail "exit status $(cat "$scratch/status")"
-told '^ipc-pool: standard output: '
+told 'standard output: '
 await all_gone
 no_files
 
 # ---- What is refused, before anything is run ----
+
+refused()
+{
+	told ''
+	[ "$(sed -n '$p' "$scratch/err")" = "Try 'ipc-pool exec --help'" ] || fail 'no hint to --help'
+}
 
 input '1\n'
 for bad in '-j 0' '-j 4097' '-j x' '-j -1' '-j 2x' '--jobs=' '-n 0' '-n -1' '-n x' '--max-args=1.5' '--retries=-1' \
 	'--retries x' '--nonsense' '-Z' '--null=1' '--halt=2'; do
 	# shellcheck disable=SC2086 # words
 	run 2 exec $bad touch "$work/ran" <"$in"
-	told '^ipc-pool: '
-	told "^Try 'ipc-pool exec --help'\$"
+	refused
 done
 for bad in '' '--' '-j' '-j 2' '--arg-file' '-a' '-0 --'; do
 	# shellcheck disable=SC2086
 	run 2 exec $bad <"$in"
-	told '^ipc-pool: '
+	refused
 done
 for bad in "$scratch/missing" "$scratch" "$scratch/in/under"; do
 	run 2 exec -a "$in" -a "$bad" touch "$work/ran" <"$in"
-	told "^ipc-pool: $bad: [A-Z]"
+	told "$bad: [A-Z]"
 done
 what='standard input is a directory'
 run 2 exec touch "$work/ran" <"$scratch"
 what='closed standard input'
 run 125 exec touch "$work/ran" <&-
-told '^ipc-pool: standard input: Bad file descriptor$'
+told 'standard input: Bad file descriptor$'
 
 : >"$scratch/plain"
 for bad in "$scratch/missing" no-such-command-of-any-kind '' "$scratch/in/under"; do
 	run 127 exec "$bad" <"$in"
-	told "^ipc-pool: cannot run '$bad': "
+	told "cannot run '$bad': "
 done
 for bad in "$scratch/plain" "$scratch"; do
 	run 126 exec "$bad" <"$in"
-	told "^ipc-pool: cannot run '$bad': "
+	told "cannot run '$bad': "
 done
 TMPDIR=$scratch/missing run 125 exec touch "$work/ran" <"$in"
-told "^ipc-pool: no temporary file in $scratch/missing: "
+told "no temporary file in $scratch/missing: "
 [ ! -e "$work/ran" ] || fail 'something was run'
 
 # A word with {} may name anything; each run tells for itself.
 input 'echo\nno-such-command-of-any-kind\n'
 run 1 exec '{}' <"$in"
-told '^ipc-pool: item "no-such-command-of-any-kind": cannot be started: '
+told 'item "no-such-command-of-any-kind": cannot be started: '
 
 # Input that goes wrong: what came before it has run.
 input '1\n2\nx\0y\n3\n'
 run 125 exec echo <"$in"
 output '1\n2\n'
-told '^ipc-pool: standard input: line 3 holds a NUL byte'
+told 'standard input: line 3 holds a NUL byte'
 
 run 0 exec --help
 printed 'ipc-pool exec'

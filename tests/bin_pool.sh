@@ -69,8 +69,8 @@ workers()
 	done
 }
 
-# All ten workers are there and asleep in their tasks: nanosleep, and nothing before it.
-working()
+# all_there N: so many run.
+all_there()
 {
 	[ "$(workers | wc -l)" -eq "$1" ]
 }
@@ -78,12 +78,28 @@ working()
 # A parent that is killed takes its pool along.
 for signal in KILL TERM INT; do
 	start order-check --pause-ms 3600000
-	await working 10
+	await all_there 10
 	kill -$signal "$child"
 	wait "$child" 2>/dev/null
 	await all_gone
 	! printed . || fail "printed something"
 done
+
+# A worker that is killed with an item in its hands: the item is told.  One that
+# had not begun is replaced, so the next is killed.
+ended_by_a_kill()
+{
+	victim=$(workers | sed -n 1p)
+	[ -z "$victim" ] || kill -9 "$victim" 2>/dev/null
+	! kill -0 "$child" 2>/dev/null
+}
+
+start order-check --pause-ms 3600000
+await all_there 10
+await ended_by_a_kill
+exit_status 1
+told 'item [0-9]: its worker was killed: Killed$'
+await all_gone
 
 help_and_version map unordered order-check exec
 timed processes map

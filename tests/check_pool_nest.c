@@ -44,7 +44,8 @@ START_TEST(test_in_a_child)
 	int code;
 
 	for (int i = 0; i < 3; i++)
-		ck_ok(ipck_process_start(&children[i], use_pool_in_child, &threads, i ? NULL : IPCK_PROCESS_OPTS(.daemon = true)));
+		ck_ok(ipck_process_start(&children[i], use_pool_in_child, &threads,
+		                         i ? NULL : IPCK_PROCESS_OPTS(.daemon = true)));
 	for (int i = 0; i < 3; i++) {
 		ck_ok(ipck_process_join(children[i], IPCK_FOREVER));
 		ck_ok(ipck_process_status(children[i], &code, NULL));

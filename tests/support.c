@@ -128,8 +128,15 @@ void test_set_limit(TCase *tc, double seconds)
 /* Check runs teardowns in the reverse order of setups, so that this one is the last. */
 TCase *test_case(Suite *s, const char *name)
 {
+	return test_case_primed(s, name, NULL);
+}
+
+TCase *test_case_primed(Suite *s, const char *name, void (*prime)(void))
+{
 	TCase *tc = tcase_create(name);
 
+	if (prime)
+		tcase_add_checked_fixture(tc, prime, NULL);
 	tcase_add_checked_fixture(tc, test_leaks_begin, test_leaks_end);
 	test_set_limit(tc, TEST_LIMIT);
 	suite_add_tcase(s, tc);

@@ -66,6 +66,9 @@ int test_main(Suite *s);
 
 /* A new test case of `s` with the fixtures above and a limit of 30 s a test. */
 TCase *test_case(Suite *s, const char *name);
+
+/* The same, where something is done first that a process keeps for good. */
+TCase *test_case_primed(Suite *s, const char *name, void (*prime)(void));
 void test_set_limit(TCase *tc, double seconds);
 
 /* The factor on all limits: IPCK_TIMEOUT_SCALE, and 5 in sanitizer builds. */

@@ -12,7 +12,7 @@ static void in_child(void)
 {
 	/* One thread exists: nobody to order against. */
 	store_relaxed(&epoch, load_relaxed(&epoch) + 1);
-	for (struct fork_hook *h = load_acquire(&hooks); h; h = h->next)
+	for (struct fork_hook *h = load_acquire(&hooks); h; h = load_acquire(&h->next))
 		h->child();
 }
 
@@ -28,10 +28,11 @@ uint32_t fork_epoch(void)
 
 void fork_hook_add(struct fork_hook *hook)
 {
-	struct fork_hook *head = load_relaxed(&hooks);
+	struct fork_hook **end = &hooks, *next = NULL;
 
 	/* Release: who sees the hook in the list sees its fields. */
-	do
-		hook->next = head;
-	while (!cas_release(&hooks, &head, hook));
+	while (!cas_release(end, &next, hook)) {
+		end = &next->next;
+		next = NULL;
+	}
 }

@@ -43,9 +43,41 @@ ssize_t io_write(int fd, const void *data, size_t size)
 	return (ssize_t)put;
 }
 
+int io_open(const char *path, int flags, int *fd)
+{
+	int opened = open(path, flags | O_CLOEXEC);
+
+	return opened < 0 ? -errno : io_lift(opened, fd);
+}
+
 int io_pipe(int fds[2])
 {
-	return pipe2(fds, O_CLOEXEC) < 0 ? -errno : 0;
+	int rc;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	rc = io_lift(fds[0], &fds[0]);
+	if (rc == 0)
+		rc = io_lift(fds[1], &fds[1]);
+	if (rc < 0) {
+		io_close(&fds[0]);
+		io_close(&fds[1]);
+	}
+	return rc;
+}
+
+int io_lift(int fd, int *lifted)
+{
+	int rc;
+
+	*lifted = fd;
+	if (fd > STDERR_FILENO)
+		return 0;
+	rc = io_dup_to(fd, lifted);
+	close(fd);
+	if (rc < 0)
+		*lifted = -1;
+	return rc;
 }
 
 int io_dup_to(int fd, int *copy)

@@ -30,7 +30,9 @@ bool ring_has_room(const struct ring *ring, size_t size)
 {
 	/* seq: the writer that finds no room has just said that it sleeps.  Acquire
 	 * would do for the bytes: the reader has copied them out. */
-	return load_relaxed(&ring->tail) - load_seq(&ring->head) + footprint(size) <= RING_BYTES;
+	uint64_t used = load_relaxed(&ring->tail) - load_seq(&ring->head);
+
+	return size <= RING_PIECE_MAX && used <= RING_BYTES && footprint(size) <= RING_BYTES - used;
 }
 
 void ring_put(struct ring *ring, const struct ring_piece *piece, const void *data)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines.  Every call that can block ends with one, by value.  It covers the
+ * Deadlines.  Every call that waits for others ends with one, by value.  It covers the
  * whole call, however many waits that makes inside, and passes unchanged from a
  * caller's function to the calls it makes.  It is a struct so that a bare number
  * does not compile, and a point in time of CLOCK_MONOTONIC, so that setting the

@@ -6,7 +6,7 @@
  * Results.  A call that returns int or ssize_t returns 0, a count or notices
  * (bits, see below) on success and a negative errno value on failure, so test
  * `rc < 0`, never `rc != 0`.  A negative result means that nothing was acquired
- * and that no output was written.  -EINTR and -EAGAIN are never returned.
+ * and that no output was written (ipck_pool_map says what it writes).  -EINTR and -EAGAIN are never returned.
  */
 #ifndef IPCKIT_DEFS_H
 #define IPCKIT_DEFS_H

@@ -101,10 +101,12 @@ typedef int ipck_map_fn(const void *in, void *out, const void *arg);
  * out of an item that is not IPCK_DONE is left as it was.
  *
  * Returns how many items are not IPCK_DONE, so 0 when all went well.
- * -ETIMEDOUT, -ECANCELED (interrupted, or the pool was terminated): what is not
- * done was withdrawn; status (and out) tell of each item.  -EINVAL: fn is not in
+ * -ETIMEDOUT, -ECANCELED (interrupted, or the pool was terminated),
+ * -ENOTRECOVERABLE: what is not done was withdrawn; status and out tell of each item,
+ * here alone although the result is negative.  An item that a worker is in goes on
+ * there, and its result is dropped.  -EINVAL: fn is not in
  * an object loaded when the pool was made, sizes overflow, NULL without size 0.
- * -ESHUTDOWN: closed.  -ENOTRECOVERABLE: broken.  -ENOMEM, -ENOSPC: an item or
+ * -ESHUTDOWN: closed.  -ENOMEM, -ENOSPC: an item or
  * the argument has no room.  -ECHILD, -E2BIG, -EDEADLK: called by a worker of
  * this pool.
  */
@@ -115,7 +117,7 @@ IPCK_API IPCK_MUST_CHECK ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_
 /*
  * The next item of an imap, of any size: returns 1 with *item, *size set (the
  * bytes are copied before the next call), 0 at the end, or a negative error,
- * which ends the input and comes out of ipck_imap_next after the items before it.
+ * which ends the input and comes out of ipck_imap_next after all items before it.
  * Called inside ipck_imap_next and ipck_pool_join, by one thread at a time.  It may
  * block; then results wait for it.  Rather than block it can return
  * IPCK_INPUT_LATER: it is asked again after some milliseconds.

@@ -24,7 +24,7 @@ struct ipck_shm;
 
 struct ipck_shm_opts {
 	size_t size;    /* of this struct, set by the macros below */
-	mode_t mode;    /* create: permissions of a named segment; 0 is 0600 */
+	mode_t mode;    /* create: permissions of a named segment, whatever the umask; 0 is 0600 */
 	bool any_owner; /* open: also one that another user made */
 };
 #define IPCK_SHM_OPTS_INIT {sizeof(struct ipck_shm_opts), 0, false}
@@ -49,8 +49,8 @@ IPCK_API IPCK_MUST_CHECK int ipck_shm_create(struct ipck_shm **out, const char *
  * Attaches to the segment of that name.  Never changes or removes it.
  *
  * -ENOENT: no such name.  -EPROTO: not a segment of this library, of another
- * layout, or damaged.  -EXDEV: of another pid namespace.  -EPERM: another user
- * made it (see any_owner).  -EACCES, -EINVAL, -ENOMEM, -EMFILE, -ENFILE, -E2BIG.
+ * layout, or damaged.  -EXDEV: of another pid namespace.  -EPERM: another user, who
+ * is not the superuser, made it (see any_owner).  -EACCES, -EINVAL, -ENOMEM, -EMFILE, -ENFILE, -E2BIG.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_shm_open(struct ipck_shm **out, const char *name, const struct ipck_shm_opts *opts);
 

@@ -14,16 +14,25 @@
  */
 #define LARGE (1u << 20)
 
-/* The file grows in steps, so that most allocations make no system call. */
-#define STEP (1u << 20)
+/* The file grows in steps, so that most allocations make no system call: by what
+ * it has already, within these bounds. */
+#define STEP_MIN (64u << 10)
+#define STEP_MAX (1u << 20)
 
 int arena_init(struct arena *a, struct segment *segment, size_t begin)
 {
+	int rc;
+
 	*a = (struct arena){.segment = segment, .room = 16};
+	/* What comes behind the segment's present end is aligned too. */
+	begin = ROUND_UP(begin, (size_t)ARENA_ALIGN);
+	a->begin = begin;
+	rc = segment_grow(segment, begin);
+	if (rc < 0)
+		return rc;
 	a->free = calloc(a->room, sizeof(*a->free));
 	if (!a->free)
 		return -ENOMEM;
-	begin = ROUND_UP(begin, ARENA_ALIGN);
 	if (begin < segment->bytes)
 		a->free[a->n++] = (struct extent){begin, segment->bytes - begin, true};
 	return 0;
@@ -90,21 +99,42 @@ static void insert(struct arena *a, struct extent e)
 	}
 }
 
+/* Joins what touches, alike or not: to reserve again what is reserved does no harm. */
+static void unite(struct arena *a)
+{
+	size_t last = 0;
+
+	for (size_t i = 1; i < a->n; i++) {
+		struct extent *e = &a->free[last];
+
+		if (e->offset + e->bytes == a->free[i].offset) {
+			e->bytes += a->free[i].bytes;
+			e->reserved = e->reserved && a->free[i].reserved;
+		} else {
+			a->free[++last] = a->free[i];
+		}
+	}
+	a->n = MIN(a->n, last + 1);
+}
+
+/* United before, so that all that is free at the end is one extent, which counts. */
 static int grow(struct arena *a, size_t bytes)
 {
 	size_t old = a->segment->bytes, tail = 0, limit = a->segment->mapped - SEGMENT_HEADER, target;
+	size_t step = MAX((size_t)STEP_MIN, MIN((old - a->begin) / STEP_MIN * STEP_MIN, (size_t)STEP_MAX));
 	int rc;
 
-	/* What is free at the end counts. */
-	if (a->n && joins(&a->free[a->n - 1], &(struct extent){old, 0, true}))
+	if (a->n && a->free[a->n - 1].offset + a->free[a->n - 1].bytes == old)
 		tail = a->free[a->n - 1].bytes;
 	if (bytes - tail > limit - old)
 		return -ENOSPC;
-	target = MIN(old + ROUND_UP(bytes - tail, (size_t)STEP), limit);
+	target = MIN(old + (bytes - tail + step - 1) / step * step, limit);
 	rc = segment_grow(a->segment, target);
-	if (rc == 0)
-		insert(a, (struct extent){old, target - old, true});
-	return rc;
+	if (rc < 0)
+		return rc;
+	insert(a, (struct extent){old, target - old, true});
+	unite(a);
+	return 0;
 }
 
 static bool take(struct arena *a, size_t bytes, struct extent *taken)
@@ -124,6 +154,22 @@ static bool take(struct arena *a, size_t bytes, struct extent *taken)
 	return false;
 }
 
+/* An extent of that size: one that is there, else of parts, else of new memory. */
+static int find_extent(struct arena *a, size_t bytes, struct extent *e)
+{
+	int rc;
+
+	if (take(a, bytes, e))
+		return 0;
+	unite(a);
+	if (take(a, bytes, e))
+		return 0;
+	rc = grow(a, bytes);
+	if (rc == 0 && !take(a, bytes, e))
+		rc = -ENOSPC;
+	return rc;
+}
+
 int arena_alloc(struct arena *a, size_t bytes, size_t *offset)
 {
 	struct extent e;
@@ -135,13 +181,9 @@ int arena_alloc(struct arena *a, size_t bytes, size_t *offset)
 	rc = make_room(a, a->n + a->held + 3);
 	if (rc < 0)
 		return rc;
-	if (!take(a, bytes, &e)) {
-		rc = grow(a, bytes);
-		if (rc < 0)
-			return rc;
-		if (!take(a, bytes, &e))
-			return -ENOSPC;
-	}
+	rc = find_extent(a, bytes, &e);
+	if (rc < 0)
+		return rc;
 	rc = e.reserved ? 0 : segment_reserve(a->segment, e.offset, e.bytes);
 	if (rc < 0) {
 		insert(a, e);

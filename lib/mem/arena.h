@@ -19,12 +19,13 @@ struct extent {
 
 struct arena {
 	struct segment *segment;
-	struct extent *free; /* sorted by offset, no two alike touch */
+	size_t begin;        /* where its part of the body begins */
+	struct extent *free; /* sorted by offset, no two alike (reserved or not) touch */
 	size_t n, room;
 	size_t held; /* extents handed out */
 };
 
-/* Hands out what lies behind `begin` of the segment's body. */
+/* Hands out what lies behind `begin` of the segment's body.  -ENOSPC, -ENOMEM. */
 int arena_init(struct arena *a, struct segment *segment, size_t begin);
 void arena_fini(struct arena *a);
 

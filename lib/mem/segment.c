@@ -64,14 +64,35 @@ static int map_file(struct segment *seg, int fd, size_t bytes, size_t reach)
 	return 0;
 }
 
-/* Fills the nameless or locked file: size, memory, then the header. */
+static void unmap(struct segment *seg)
+{
+	if (seg->map)
+		munmap(seg->map, seg->mapped);
+	seg->map = NULL;
+}
+
+struct making {
+	const struct segment_plan *plan;
+	struct segment segment;
+};
+
+/*
+ * Fills the nameless or locked file: memory, mapping, then the header.  All that
+ * can fail does so before the file can be found; afterwards its name is no longer
+ * ours to remove.  May be called for a second file when the first got no name.
+ */
 static int fill(int fd, void *arg)
 {
-	const struct segment_plan *plan = arg;
+	struct making *making = arg;
+	const struct segment_plan *plan = making->plan;
 	struct segment_header h = make_header(plan);
 	size_t behind = offsetof(struct segment_header, layout);
 	int rc = shmfile_reserve(fd, 0, SEGMENT_HEADER + plan->bytes);
 
+	if (rc < 0)
+		return rc;
+	unmap(&making->segment);
+	rc = map_file(&making->segment, fd, plan->bytes, plan->reach);
 	if (rc < 0)
 		return rc;
 	/* The memory is there: neither write can come short. */
@@ -89,24 +110,22 @@ static bool filled(int fd)
 
 int segment_create(struct segment *seg, const struct segment_plan *plan)
 {
-	struct segment_plan copy = *plan;
-	int fd, rc;
+	struct making making = {.plan = plan};
+	int fd;
 
 	if (plan->bytes == 0 || plan->bytes > PTRDIFF_MAX - 2 * SEGMENT_HEADER)
 		return -EINVAL;
 	if (plan->name)
-		fd = shmfile_create(plan->name, plan->mode ? plan->mode : 0600, fill, filled, &copy);
+		fd = shmfile_create(plan->name, plan->mode ? plan->mode : 0600, fill, filled, &making);
 	else
-		fd = shmfile_anonymous(fill, &copy);
-	if (fd < 0)
+		fd = shmfile_anonymous(fill, &making);
+	if (fd < 0) {
+		unmap(&making.segment);
 		return fd;
-	rc = map_file(seg, fd, plan->bytes, plan->reach);
-	if (rc < 0) {
-		if (plan->name)
-			shmfile_unlink(plan->name);
-		close(fd);
 	}
-	return rc;
+	making.segment.fd = fd;
+	*seg = making.segment;
+	return 0;
 }
 
 /* Consumes fd on success only. */
@@ -114,6 +133,7 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 {
 	struct segment_header h;
 	struct stat st;
+	ssize_t n;
 	int rc;
 
 	if (fstat(fd, &st) < 0)
@@ -122,8 +142,9 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 		return -EPROTO;
 	if (!any_owner && st.st_uid != geteuid() && st.st_uid != 0)
 		return -EPERM;
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
-		return -EPROTO;
+	n = pread(fd, &h, sizeof(h), 0);
+	if (n != sizeof(h))
+		return n < 0 ? -errno : -EPROTO;
 	rc = check_header(&h, kind, (size_t)st.st_size);
 	if (rc < 0)
 		return rc;
@@ -182,7 +203,7 @@ void segment_close(struct segment *seg)
 {
 	if (!seg->map)
 		return;
-	munmap(seg->map, seg->mapped);
+	unmap(seg);
 	close(seg->fd);
 	*seg = (struct segment){.fd = -1};
 }

@@ -3,11 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifdef IPCK_LINUX
+#include <sys/sysinfo.h>
+#endif
 
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -30,13 +37,38 @@ static const char *posix_name(const char *path)
 	return path + sizeof(SHM_DIR) - 1;
 }
 
+/*
+ * A memfd is in no file system that could be full: what is more than the machine
+ * has would be given out until the kernel kills somebody for it.
+ */
+static bool imaginable(size_t bytes)
+{
+#ifdef IPCK_LINUX
+	struct sysinfo machine;
+
+	if (sysinfo(&machine) == 0)
+		return bytes / machine.mem_unit <= machine.totalram + machine.totalswap;
+#endif
+	return bytes <= PTRDIFF_MAX;
+}
+
+/*
+ * All or nothing: older kernels give up at any signal and begin again, so that with a
+ * timer a long one would never end.  Hence none is let in.
+ */
 int shmfile_reserve(int fd, size_t offset, size_t bytes)
 {
+	sigset_t all, old;
 	int rc;
 
+	if (!imaginable(bytes))
+		return -ENOSPC;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	do
 		rc = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
 	while (rc == EINTR);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc == EFBIG ? -ENOSPC : -rc;
 }
 
@@ -56,7 +88,14 @@ static int nameless(void)
 	if (fd >= 0 || errno != ENOSYS)
 		return fd < 0 ? -errno : fd;
 #endif
-	/* A name for an instant; random enough never to meet another's. */
+#ifdef HAVE_O_TMPFILE
+	int file = open(SHM_DIR, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+	if (file >= 0)
+		return file;
+#endif
+	/* A name for an instant; random enough never to meet another's.  A kill in
+	 * this instant leaves the name, of a file without memory. */
 	for (int attempt = 0; attempt < 100; attempt++) {
 		char name[64];
 		int shm;
@@ -124,16 +163,46 @@ static int flock_retry(int fd, int operation)
 	return 0;
 }
 
-/* Under the lock: fd still has the name, and is ours to fill. */
+/* What has the name is not ours to use: of another user, or no file at all (glibc
+ * says EINVAL for a directory; the name is good). */
+static bool is_foreign(int error)
+{
+	return error == EACCES || error == EINVAL || error == EISDIR || error == ELOOP || error == ENXIO;
+}
+
+/* A new empty file of that name, or the one that has it. */
+static int open_or_make(const char *path)
+{
+	for (;;) {
+		int fd = shm_open(posix_name(path), O_RDWR | O_CREAT | O_EXCL, 0600);
+
+		if (fd >= 0 || errno != EEXIST)
+			return fd < 0 ? -errno : fd;
+		fd = shm_open(posix_name(path), O_RDWR, 0);
+		if (fd >= 0)
+			return fd;
+		if (errno != ENOENT)
+			return is_foreign(errno) ? -EEXIST : -errno;
+	}
+}
+
+/* Under the lock: -EEXIST if it is not ours to fill, -ESTALE if it lost its name while we waited. */
 static int fill_locked(int fd, const char *path, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
 {
+	struct stat st;
 	int rc;
 
-	if (filled(fd))
-		return -EEXIST;
-	if (fchmod(fd, mode) < 0 || ftruncate(fd, 0) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	rc = fill(fd, arg);
+	if (st.st_nlink == 0)
+		return -ESTALE;
+	if (!S_ISREG(st.st_mode) || filled(fd))
+		return -EEXIST;
+	rc = fchmod(fd, mode) < 0 ? -errno : 0;
+	if (rc == -EPERM)
+		return -EEXIST;
+	if (rc == 0)
+		rc = ftruncate(fd, 0) < 0 ? -errno : fill(fd, arg);
 	if (rc < 0)
 		shm_unlink(posix_name(path));
 	return rc;
@@ -142,41 +211,41 @@ static int fill_locked(int fd, const char *path, mode_t mode, shmfile_fill *fill
 static int create_locked(const char *path, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
 {
 	for (;;) {
-		int fd = shm_open(posix_name(path), O_RDWR | O_CREAT, 0600), rc;
-		struct stat st = {0};
+		int fd = open_or_make(path), rc;
 
 		if (fd < 0)
-			return -errno;
-		rc = flock_retry(fd, LOCK_EX);
-		if (rc == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0)
-			rc = fill_locked(fd, path, mode, fill, filled, arg);
-		if (rc == 0)
-			rc = flock_retry(fd, LOCK_UN);
-		if (rc == 0 && st.st_nlink > 0)
 			return fd;
+		rc = filled(fd) ? -EEXIST : flock_retry(fd, LOCK_EX);
+		if (rc == 0)
+			rc = fill_locked(fd, path, mode, fill, filled, arg);
+		if (rc == 0) {
+			(void)flock(fd, LOCK_UN);
+			return fd;
+		}
 		close(fd);
-		if (rc < 0)
+		if (rc != -ESTALE)
 			return rc;
-		/* Unlinked while we waited for the lock: a new file, again. */
 	}
 }
 
 int shmfile_create(const char *name, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
 {
 	char path[PATH_SIZE];
-	int rc = make_path(path, name), linked = -EOPNOTSUPP;
+	int rc = make_path(path, name);
 
 	if (rc < 0)
 		return rc;
 #ifdef HAVE_O_TMPFILE
-	linked = create_linked(path, mode, fill, arg);
-	if (linked != -EOPNOTSUPP && linked != -EEXIST)
-		return linked;
+	/* Not where the name is taken: there may be no memory for a second file,
+	 * and the answer is -EEXIST all the same. */
+	if (access(path, F_OK) < 0) {
+		rc = create_linked(path, mode, fill, arg);
+		if (rc != -EOPNOTSUPP && rc != -EEXIST)
+			return rc;
+	}
 #endif
-	/* A file that has the name may be one that its creator did not live to fill;
-	 * one that we may not open is somebody else's. */
-	rc = create_locked(path, mode, fill, filled, arg);
-	return rc == -EACCES && linked == -EEXIST ? -EEXIST : rc;
+	/* A file that has the name may be one that its creator did not live to fill. */
+	return create_locked(path, mode, fill, filled, arg);
 }
 
 int shmfile_open(const char *name, shmfile_filled *filled)
@@ -188,7 +257,7 @@ int shmfile_open(const char *name, shmfile_filled *filled)
 		return rc;
 	fd = shm_open(posix_name(path), O_RDWR, 0);
 	if (fd < 0)
-		return -errno;
+		return is_foreign(errno) && errno != EACCES ? -EPROTO : -errno;
 	if (filled(fd))
 		return fd;
 	/* Its creator may be filling it, under the lock; without that it is nobody's. */

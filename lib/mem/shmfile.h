@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Makes an empty file whole: 0 or -errno. */
+/* Makes an empty file whole: 0 or -errno.  Can be called again, for another file. */
 typedef int shmfile_fill(int fd, void *arg);
 
 /* Whether the file was made whole. */

@@ -92,11 +92,12 @@ void block_open(struct pool_shm *shm, uint32_t index, uint32_t count)
 		store_relaxed(&b->state[i], ITEM_NONE);
 	store_relaxed(&b->count, count);
 	store_relaxed(&b->unwanted, 0);
-	/* Release each: a late worker may claim one before the next is FREE. */
+	/* Open before anything is FREE: who accounts for a dead worker looks into open
+	 * blocks only, and a late worker may claim an item before the next is FREE. */
+	store_release(&pool_open(shm)[index], 1);
 	for (uint32_t i = 0; i < count; i++)
 		store_release(&b->state[i], ITEM_FREE);
 	next_gen(b);
-	store_release(&pool_open(shm)[index], 1);
 
 	/* An old hint that nobody followed gives way: it is only a hint. */
 	if (posted - taken > shm->order_mask)
@@ -110,7 +111,8 @@ void block_withdraw(struct block *b)
 {
 	uint32_t count = load_relaxed(&b->count);
 
-	store_relaxed(&b->unwanted, 1);
+	/* seq: then it is looked who waits for room. */
+	store_seq(&b->unwanted, 1);
 	for (uint32_t i = 0; i < count; i++) {
 		uint16_t state = ITEM_FREE;
 
@@ -126,6 +128,7 @@ void block_close(struct pool_shm *shm, uint32_t index)
 static bool account_item(struct block *b, uint32_t i, enum ipck_outcome outcome, int value)
 {
 	if (b->retries && b->value[i] > 0 && !load_relaxed(&b->unwanted)) {
+		/* A master killed here costs the item a try more: it is still claimed. */
 		b->value[i]--;
 		store_release(&b->state[i], ITEM_FREE);
 		next_gen(b);
@@ -157,6 +160,13 @@ uint32_t pool_account(struct pool_shm *shm, uint16_t claim, enum ipck_outcome ou
 		}
 	}
 	return lost;
+}
+
+void pool_reopen(struct pool_shm *shm)
+{
+	/* A master may have made an item FREE and not lived to move its block's gen. */
+	for (uint32_t index = 0; index < shm->blocks; index++)
+		store_relaxed(&pool_block(shm, index)->exhausted, 0);
 }
 
 static bool follow_hint(struct pool_shm *shm, uint32_t *index)

@@ -28,6 +28,7 @@ struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct cal
 	b->arg = call->argument->offset;
 	b->arg_size = call->argument->size;
 	b->retries = call->retries;
+	b->serial = ++pool->serial;
 	return b;
 }
 
@@ -78,6 +79,9 @@ void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer,
 
 	block_withdraw(b);
 	pool->items[block] = NULL;
+	/* A worker may wait for room for its result. */
+	for (uint32_t i = 0; b->kind == BLOCK_IMAP && i < pool->shm->workers; i++)
+		evcount_notify(&pool_slot(pool->shm, i)->space, EVCOUNT_ALL);
 	if (block_is_final(b)) {
 		buffer_free(pool, buffer);
 		pool_return_block(pool, block);
@@ -131,6 +135,15 @@ static void *gather(struct gathering *g, size_t size)
 	return g->data + g->size - size;
 }
 
+/* Who waits for a piece; nobody, if it comes from an earlier filling of the block. */
+static struct imap_item *find_item(const struct ipck_pool *pool, uint64_t tag)
+{
+	uint32_t block = (uint32_t)tag;
+	struct imap_item *item = block < pool->shm->blocks ? pool->items[block] : NULL;
+
+	return item && item->serial == tag >> 32 ? item : NULL;
+}
+
 static void take_piece(struct ipck_pool *pool, uint32_t worker, struct ring *ring, const struct ring_piece *piece)
 {
 	struct gathering *g = &pool->gathering[worker];
@@ -144,11 +157,11 @@ static void take_piece(struct ipck_pool *pool, uint32_t worker, struct ring *rin
 	ring_take(ring, piece, piece->size ? gather(g, piece->size) : NULL);
 	if (!(piece->flags & RESULT_LAST))
 		return;
-	item = piece->tag < pool->shm->blocks ? pool->items[piece->tag] : NULL;
+	item = find_item(pool, piece->tag);
 	/* A second time only if its first worker died between piece and state. */
 	if (g->begun && item && !item->landed) {
 		imap_item_result(item, worker, piece->value, g);
-		pool->landed[pool->n_landed++] = (uint32_t)piece->tag;
+		pool->landed[pool->n_landed++] = item->block;
 	}
 	g->begun = false;
 	g->size = 0;

@@ -154,6 +154,7 @@ static void send(struct ipck_imap *it, struct imap_item *item, const void *data,
 	}
 	b->value[0] = (int32_t)b->retries;
 	b->value[1] = 0;
+	item->serial = b->serial;
 	pool->items[item->block] = item;
 	it->under_way++;
 	block_open(pool->shm, item->block, 1);
@@ -200,7 +201,8 @@ static int read_one(struct ipck_imap *it)
 
 static bool may_read(const struct ipck_imap *it)
 {
-	return !it->input_ended && !it->reading && it->held < it->window && it->pool->n_free > 0;
+	return !it->input_ended && !it->reading && it->held < it->window && it->pool->n_free > 0 &&
+	       it->under_way < pool_share(it->pool);
 }
 
 /* ---- ends ---- */
@@ -352,7 +354,7 @@ static int wait_for_ready(struct ipck_imap *it, uint32_t seen, bool later, bool 
 	}
 	if (later)
 		soon.ns = MIN(deadline.ns, clock_now() + LATER_NS);
-	rc = pool_wait(it->pool, seen, true, soon);
+	rc = pool_wait(it->pool, seen, soon);
 	return rc == -ETIMEDOUT && later ? deadline_check(deadline, clock_now()) : rc;
 }
 
@@ -388,7 +390,9 @@ int ipck_imap_next(struct ipck_imap *it, struct ipck_item *out, struct ipck_dead
 	pthread_mutex_lock(&it->pool->mutex);
 	free_item(it->given);
 	it->given = NULL;
+	pool_eager(it->pool, 1);
 	rc = next_locked(it, out, deadline);
+	pool_eager(it->pool, -1);
 	pthread_mutex_unlock(&it->pool->mutex);
 	return rc;
 }
@@ -413,7 +417,7 @@ void ipck_imap_close(struct ipck_imap *it)
 	/* A joining thread may be reading its input. */
 	end_input(it, 0);
 	while (it->reading)
-		(void)pool_wait(pool, load_seq(&pool->shm->progress), true, ipck_in_ms(1));
+		(void)pool_wait(pool, load_seq(&pool->shm->progress), ipck_in_ms(1));
 	withdraw(it, true);
 	settle(it);
 	leave(it);

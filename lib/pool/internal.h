@@ -48,7 +48,7 @@ struct gathering {
 struct imap_item {
 	struct ipck_imap *imap;
 	uint64_t index;
-	uint32_t block;
+	uint32_t block, serial;    /* the filling of the block it is in */
 	struct buffer buffer;      /* of its input, while it is under way */
 	struct ipck_status status; /* true once done, or landed */
 	int worker;                /* -1: none */
@@ -86,6 +86,7 @@ struct ipck_pool {
 	bool terminated;
 	bool ended;      /* master and workers are gone */
 	unsigned calls;  /* maps under way and iterations not drained */
+	uint32_t serial; /* of the last filling of a block */
 	unsigned eager;  /* threads that wait for single results */
 	uint32_t deaths; /* shm->deaths as of the last full look */
 
@@ -106,6 +107,10 @@ struct ipck_pool {
 /* Makes shm->low fit the threads that wait. */
 void pool_set_low(struct ipck_pool *pool);
 
+/* Of threads that wait for single results one more, or one less: from before their
+ * first look until after their last wait. */
+void pool_eager(struct ipck_pool *pool, int threads);
+
 /* Whether the calling process and thread may use the pool: -ECHILD, -EDEADLK. */
 int pool_check_caller(const struct ipck_pool *pool);
 
@@ -118,16 +123,23 @@ int pool_alive(struct ipck_pool *pool);
 /* Starts the master and waits until it has started its workers. */
 int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline);
 
-/*
- * Waits, unlocked meanwhile, until shm->progress is no more `seen`, a tick at most;
- * then watches over the master.  eager: for a single result, not for many.
- */
-int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_deadline deadline);
+/* Waits, unlocked meanwhile, until shm->progress is no more `seen`, a tick at most;
+ * then watches over the master. */
+int pool_wait(struct ipck_pool *pool, uint32_t seen, struct ipck_deadline deadline);
 
 /* Replaces a master that has died, accounting for what its workers held. */
 void pool_watch(struct ipck_pool *pool);
 
 /* ---- collect.c ---- */
+
+/*
+ * How many blocks a call may have under way: with its like, all but one share, so
+ * that the next call finds some free.
+ */
+static inline size_t pool_share(const struct ipck_pool *pool)
+{
+	return MAX(pool->shm->blocks / (pool->calls + 1), 1u);
+}
 
 /* A block to fill, or -1: all are in use. */
 int64_t pool_take_block(struct ipck_pool *pool);

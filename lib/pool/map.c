@@ -43,7 +43,8 @@ struct map {
 	bool canceled; /* some, by the pool's end */
 	struct flight *flights;
 	size_t n_flights;
-	uint32_t deaths; /* of the pool as of the last full look */
+	uint32_t deaths; /* of the pool as of the last close look */
+	int64_t looked;  /* when that was */
 };
 
 static size_t choose_per_block(const struct map *m)
@@ -63,6 +64,7 @@ static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 	m->call.retries = (uint32_t)opts->retries;
 	m->status = opts->status;
 	m->deaths = load_acquire(&pool->shm->deaths);
+	m->looked = clock_now();
 	m->per_block = choose_per_block(m);
 	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
 	bytes = m->out_at + m->per_block * m->out_size + 1;
@@ -123,8 +125,11 @@ static void receive_item(struct map *m, const struct block *b, size_t i, size_t 
 		m->status[index] = (struct ipck_status){outcome, valued ? b->value[i] : 0};
 	m->failed += outcome != IPCK_DONE;
 	m->canceled |= outcome == IPCK_CANCELED;
-	if (outcome == IPCK_DONE && m->out_size)
-		memcpy(m->out + index * m->out_size, (const char *)m->pool->shm + b->out + i * m->out_size, m->out_size);
+	if (outcome == IPCK_DONE && m->out_size) {
+		const char *results = (const char *)m->pool->shm + b->out;
+
+		memcpy(m->out + index * m->out_size, results + i * m->out_size, m->out_size);
+	}
 }
 
 static bool all_done(const struct block *b, size_t count)
@@ -155,8 +160,11 @@ static void receive(struct map *m, struct flight *f)
 	pool_return_block(m->pool, f->block);
 }
 
-/* Takes in what is finished: by its mark, or all by their states (after a death, a
- * tick: a mark can be lost with its worker). */
+/*
+ * Takes in what is finished: by its mark, or (closely) all by their states.  A mark
+ * can be lost, or late, with the worker that had to make it: so closely after a
+ * death, and at each tick.
+ */
 static bool receive_all(struct map *m, bool closely)
 {
 	bool any = false;
@@ -177,22 +185,33 @@ static bool receive_all(struct map *m, bool closely)
 	return any;
 }
 
+static bool look_closely(struct map *m)
+{
+	uint32_t deaths = load_acquire(&m->pool->shm->deaths);
+	int64_t now = clock_now();
+
+	if (deaths == m->deaths && now - m->looked < TICK_NS)
+		return false;
+	m->deaths = deaths;
+	m->looked = now;
+	return true;
+}
+
 /* 1: something was sent, 0: nothing could be now, or -errno. */
 static int send_all(struct map *m)
 {
-	bool under_way = false, any = false;
+	size_t under_way = 0, share = pool_share(m->pool);
+	bool any = false;
 	int rc = 0;
 
-	for (size_t i = 0; i < m->n_flights; i++) {
-		struct flight *f = &m->flights[i];
-
-		if (!f->under_way && m->next < m->n) {
-			int sent = send(m, f);
-
-			any |= sent > 0;
-			rc = sent < 0 ? sent : rc;
-		}
-		under_way |= f->under_way;
+	for (size_t i = 0; i < m->n_flights; i++)
+		under_way += m->flights[i].under_way;
+	for (size_t i = 0; i < m->n_flights && m->next < m->n && under_way < share && rc >= 0; i++) {
+		if (m->flights[i].under_way)
+			continue;
+		rc = send(m, &m->flights[i]);
+		any |= rc > 0;
+		under_way += rc > 0;
 	}
 	/* No room for more is no error while something is under way. */
 	return rc < 0 && !under_way ? rc : any;
@@ -201,21 +220,15 @@ static int send_all(struct map *m)
 static int map_run(struct map *m, struct ipck_deadline deadline)
 {
 	struct ipck_pool *pool = m->pool;
-	bool closely = false;
 
 	while (m->ended < m->n) {
-		uint32_t seen = load_seq(&pool->shm->progress), deaths = load_acquire(&pool->shm->deaths);
-		bool any = receive_all(m, closely || deaths != m->deaths);
+		uint32_t seen = load_seq(&pool->shm->progress);
+		bool any = receive_all(m, look_closely(m));
 		int rc = send_all(m);
 
-		m->deaths = deaths;
-		closely = false;
 		if (rc == 0 && m->ended < m->n && !any) {
-			int64_t before = clock_now();
-
-			rc = pool_wait(pool, seen, false, deadline);
+			rc = pool_wait(pool, seen, deadline);
 			pool_collect(pool);
-			closely = clock_now() - before >= TICK_NS / 2;
 		}
 		if (rc >= 0 && m->ended < m->n)
 			rc = pool_alive(pool);
@@ -265,9 +278,7 @@ static int check(const struct map *m, const struct ipck_map_opts *opts, size_t *
 	if (__builtin_mul_overflow(m->n, m->in_size, bytes) || __builtin_mul_overflow(m->n, m->out_size, bytes))
 		return -EINVAL;
 	/* The result counts items. */
-	if (m->n > PTRDIFF_MAX)
-		return -EINVAL;
-	if (m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
+	if (m->n > PTRDIFF_MAX / 4 || m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
 		return -EINVAL;
 	return opts->arg_size && !opts->arg ? -EINVAL : 0;
 }

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/name.h"
 #include "pool/internal.h"
+#include "proc/cpu.h"
 
 /* A wait spins about 10 us before it sleeps, if another CPU can do something. */
 #define SPIN_TURNS 200
@@ -39,7 +40,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 		return rc;
 	pool->shm = segment_body(&pool->segment);
 	pool_shm_init(pool->shm, workers, blocks);
-	pool->shm->spin = ipck_cpu_count() > 1 ? SPIN_TURNS : 0;
+	pool->shm->spin = cpu_affinity_count() > 1 ? SPIN_TURNS : 0;
 	pool_set_low(pool);
 	return arena_init(&pool->arena, &pool->segment, plan.bytes);
 }
@@ -178,7 +179,7 @@ int ipck_pool_create(struct ipck_pool **out, const struct ipck_pool_opts *opts)
 	pool->epoch = fork_epoch();
 	pool->refs = 1;
 	pool->presence = -1;
-	rc = create_segment(pool, workers, 32 + 4 * workers);
+	rc = create_segment(pool, workers, 32 + 8 * workers);
 	if (rc == 0)
 		rc = create_tables(pool);
 	if (rc == 0)
@@ -233,7 +234,7 @@ static void wait_until_ended(struct ipck_pool *pool)
 		}
 		pool_watch(pool);
 		if (!pool->ended)
-			(void)pool_wait(pool, seen, true, deadline);
+			(void)pool_wait(pool, seen, deadline);
 	}
 }
 
@@ -254,12 +255,6 @@ int ipck_pool_terminate(struct ipck_pool *pool)
 	return 0;
 }
 
-/* In a broken pool the master leaves by itself; threads that could start do not. */
-static bool must_be_told(const struct ipck_pool *pool)
-{
-	return pool->threads || !load_acquire(&pool->shm->fault);
-}
-
 /* One step towards the end: 0 to go on, or negative. */
 static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 {
@@ -273,13 +268,13 @@ static int join_step(struct ipck_pool *pool, struct ipck_deadline deadline)
 		return 0;
 	if (pool->calls)
 		rc = imap_drain_all(pool);
-	else if (load_seq(&pool->shm->state) == POOL_OPEN && must_be_told(pool))
+	else if (load_seq(&pool->shm->state) == POOL_OPEN)
 		signal_state(pool, POOL_QUIT);
 	if (rc == 1)
 		return deadline_check(deadline, clock_now()) == -ECANCELED ? -ECANCELED : 0;
 	if (rc == IPCK_INPUT_LATER)
 		soon.ns = MIN(deadline.ns, clock_now() + 5 * NS_PER_MS);
-	rc = pool_wait(pool, seen, true, soon);
+	rc = pool_wait(pool, seen, soon);
 	return rc == -ETIMEDOUT ? deadline_check(deadline, clock_now()) : rc;
 }
 
@@ -292,8 +287,10 @@ int ipck_pool_join(struct ipck_pool *pool, struct ipck_deadline deadline)
 	pthread_mutex_lock(&pool->mutex);
 	if (!pool->closed)
 		rc = -EINVAL;
+	pool_eager(pool, 1);
 	while (rc == 0 && !pool->ended)
 		rc = join_step(pool, deadline);
+	pool_eager(pool, -1);
 	if (rc == 0 && load_acquire(&pool->shm->fault))
 		rc = -ENOTRECOVERABLE;
 	pthread_mutex_unlock(&pool->mutex);

@@ -6,7 +6,7 @@
 
 static bool is_unwanted(const struct ipck_result *r)
 {
-	return load_relaxed(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
+	return load_seq(&r->block->unwanted) || load_seq(&r->shm->state) == POOL_TERMINATE;
 }
 
 struct room {
@@ -52,14 +52,14 @@ void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot
 	r->shm = shm;
 	r->slot = slot;
 	r->block = b;
-	r->tag = index;
+	r->tag = (uint64_t)b->serial << 32 | index;
 	r->flags = RESULT_FIRST;
 	r->used = 0;
 }
 
-void result_end(struct ipck_result *r, int value)
+int result_end(struct ipck_result *r, int value)
 {
-	(void)put_piece(r, r->flags | RESULT_LAST, value, r->buffer, r->used);
+	return put_piece(r, r->flags | RESULT_LAST, value, r->buffer, r->used);
 }
 
 int ipck_result_write(struct ipck_result *r, const void *data, size_t size)

@@ -19,13 +19,14 @@ struct ipck_result {
 	struct pool_shm *shm;
 	struct slot *slot; /* of the worker */
 	struct block *block;
-	uint64_t tag;   /* which item: the block's index */
+	uint64_t tag;   /* which item: the block's index, and above it the filling's serial */
 	uint32_t flags; /* of the next piece */
 	size_t used;
 	unsigned char buffer[RESULT_BUFFER]; /* small writes gather here */
 };
 
 void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index);
-void result_end(struct ipck_result *r, int value);
+/* -ECANCELED: there is no result, since nobody wants it any more. */
+int result_end(struct ipck_result *r, int value);
 
 #endif

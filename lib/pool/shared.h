@@ -53,7 +53,7 @@
 #include "coll/ring.h"
 
 #define POOL_WORKERS_MAX 4096
-#define BLOCK_ITEMS 1024
+#define BLOCK_ITEMS 512
 
 #define ITEM_FREE 0x0000
 #define ITEM_FINAL 0x8000
@@ -72,8 +72,9 @@ struct block {
 	uint64_t out, out_size;             /* map: likewise for results */
 	uint32_t kind;
 	uint32_t retries; /* > 0: value[i] counts the tries left until item i is final */
+	uint32_t serial;  /* of the filling: tells its results from an earlier one's */
 	uint32_t count;   /* read without a claim as a hint: relaxed */
-	uint32_t unwanted; /* parent, at any time: nobody wants the results.  Relaxed */
+	uint32_t unwanted; /* parent, at any time: nobody wants the results */
 
 	/*
 	 * gen: moves when items become FREE: by the parent at filling, after the states
@@ -253,6 +254,9 @@ void block_close(struct pool_shm *shm, uint32_t b);
  * that outcome, or FREE again while tries are left.  Returns how many were lost.
  */
 uint32_t pool_account(struct pool_shm *shm, uint16_t claim, enum ipck_outcome outcome, int value);
+
+/* The parent, when nobody else is there: all open blocks are worth a look again. */
+void pool_reopen(struct pool_shm *shm);
 
 /* The next block worth a worker's look: by hint, else any open one that may have
  * FREE items; blocks if there is none. *helping: others are at it already. */

@@ -83,6 +83,7 @@ static void replace_master(struct ipck_pool *pool)
 		return;
 	forget_master(pool);
 	lost = pool_account(shm, 0, expected ? IPCK_CANCELED : IPCK_KILLED, SIGKILL);
+	pool_reopen(shm);
 	if (!expected)
 		add_relaxed(&shm->lost, lost);
 	store_relaxed(&shm->alive, 0);
@@ -142,23 +143,25 @@ static void spin(struct progress *p)
 		cpu_relax();
 }
 
-/*
- * Waiting for many, a thread is woken when little is left to be worked on; for a
- * single result, by each.  Set before the look that comes before sleeping.
- */
+/* Waiting for many, a thread is told when little is left to be worked on; for a
+ * single result, of each. */
 void pool_set_low(struct ipck_pool *pool)
 {
 	store_seq(&pool->shm->low, pool->eager ? UINT32_MAX : pool->shm->workers / 2 + 1);
 }
 
-int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_deadline deadline)
+void pool_eager(struct ipck_pool *pool, int threads)
+{
+	pool->eager += (unsigned)threads;
+	pool_set_low(pool);
+}
+
+int pool_wait(struct ipck_pool *pool, uint32_t seen, struct ipck_deadline deadline)
 {
 	struct progress p = {pool->shm, seen};
 	struct ipck_deadline tick = deadline;
 	int rc;
 
-	if (eager && pool->eager++ == 0)
-		pool_set_low(pool);
 	pthread_mutex_unlock(&pool->mutex);
 	spin(&p);
 	tick.ns = deadline_tick(deadline, clock_now());
@@ -166,8 +169,6 @@ int pool_wait(struct ipck_pool *pool, uint32_t seen, bool eager, struct ipck_dea
 	if (rc == -ETIMEDOUT)
 		rc = deadline_check(deadline, clock_now());
 	pthread_mutex_lock(&pool->mutex);
-	if (eager && --pool->eager == 0)
-		pool_set_low(pool);
 	pool_watch(pool);
 	return rc;
 }
@@ -184,7 +185,7 @@ int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline)
 			return 0;
 		if (load_acquire(&shm->fault))
 			return load_relaxed(&shm->fault_value) < 0 ? load_relaxed(&shm->fault_value) : -ENOTRECOVERABLE;
-		rc = pool_wait(pool, seen, true, deadline);
+		rc = pool_wait(pool, seen, deadline);
 	}
 	return rc;
 }

@@ -68,7 +68,10 @@ static void run_imap_item(struct worker *w, struct block *b, uint32_t index)
 	rc = fn(body + b->in, b->in_size, b->arg_size ? body + b->arg : NULL, &result);
 	flush_output(w);
 	/* Its last piece is in the ring before the state is final. */
-	result_end(&result, rc);
+	if (result_end(&result, rc) < 0) {
+		item_finish(b, 0, IPCK_CANCELED);
+		return;
+	}
 	b->value[0] = rc;
 	item_finish(b, 0, rc ? IPCK_FAILED : IPCK_DONE);
 }
@@ -106,14 +109,17 @@ static void try_items(struct worker *w, struct block *b, uint32_t index)
 /* Whether the parent wants to hear of it: it has little left to be worked on. */
 static bool parent_waits(struct pool_shm *shm)
 {
-	return load_relaxed(&shm->posted) - load_relaxed(&shm->taken) <= load_seq(&shm->low);
+	int64_t waiting = (int64_t)(load_relaxed(&shm->posted) - load_relaxed(&shm->taken));
+
+	/* Read one after the other, so it may even seem negative. */
+	return waiting <= (int64_t)load_seq(&shm->low);
 }
 
 static void work_on(struct worker *w, uint32_t index)
 {
 	struct pool_shm *shm = w->shm;
 	struct block *b = pool_block(shm, index);
-	uint32_t gen = load_acquire(&b->gen);
+	uint32_t gen = load_acquire(&b->gen), finished;
 
 	try_items(w, b, index);
 	store_relaxed(&b->exhausted, gen);
@@ -123,7 +129,10 @@ static void work_on(struct worker *w, uint32_t index)
 	gen = load_acquire(&b->gen);
 	if (!block_is_final(b))
 		return;
-	store_release(&b->finished, gen);
+	/* Forwards only: who is late must not take back what was said since. */
+	finished = load_relaxed(&b->finished);
+	while ((int32_t)(gen - finished) > 0 && !cas_release(&b->finished, &finished, gen))
+		;
 	if (parent_waits(shm))
 		pool_progress(shm);
 }

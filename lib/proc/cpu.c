@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How many CPUs this process may use: affinity mask and cgroup quota. */
+#include "proc/cpu.h"
+
 #include <ipckit/process.h>
 #include <sched.h>
 #include <stdio.h>
@@ -11,7 +13,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-static int affinity_count(void)
+int cpu_affinity_count(void)
 {
 	/* A machine can have more CPUs than cpu_set_t: grow until it fits. */
 	for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
@@ -130,7 +132,7 @@ static int quota_count(void)
 
 int ipck_cpu_count(void)
 {
-	int cpus = affinity_count(), quota = quota_count();
+	int cpus = cpu_affinity_count(), quota = quota_count();
 
 	if (quota > 0)
 		cpus = MIN(cpus, quota);

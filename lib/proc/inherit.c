@@ -16,6 +16,8 @@
 
 static int check_names(const struct ipck_pass *pass, size_t count)
 {
+	if (count && !pass)
+		return -EINVAL;
 	for (size_t i = 0; i < count; i++) {
 		if (!name_valid(pass[i].name))
 			return -EINVAL;

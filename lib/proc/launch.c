@@ -11,96 +11,105 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef HAVE_STDIO_EXT_H
-#include <stdio_ext.h>
-#endif
-
 #include "base/compiler.h"
 #include "base/fork.h"
 #include "base/io.h"
 #include "base/name.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
-static struct ipck_process *make_process(struct launch *l)
+/* identity: "1:2"; without printf, which would touch one more page of the stack. */
+static void make_identity(char identity[IDENTITY_SIZE])
 {
-	struct ipck_process *p = calloc(1, sizeof(*p));
-	int n;
+	size_t n = strnlen(local.identity, IDENTITY_SIZE - 16);
+	char digits[16];
+	int used = 0;
 
-	if (!p)
-		return NULL;
-	snprintf(l->identity, sizeof(l->identity), "%.40s%s%u", local.identity, *local.identity ? ":" : "",
-	         local.started + 1);
-	n = l->opts.name ? asprintf(&p->name, "%s", l->opts.name) : asprintf(&p->name, "Process-%s", l->identity);
-	if (n < 0) {
-		free(p);
-		return NULL;
-	}
-	p->kind = PROCESS_CHILD;
-	p->fd = -1;
-	p->daemon = l->opts.daemon || local.self.daemon;
-	p->group = l->opts.group;
-	p->epoch = fork_epoch();
+	memcpy(identity, local.identity, n);
+	if (n > 0)
+		identity[n++] = ':';
+	for (unsigned number = local.started + 1; number > 0; number /= 10)
+		digits[used++] = (char)('0' + number % 10);
+	while (used > 0)
+		identity[n++] = digits[--used];
+	identity[n] = '\0';
+}
+
+/* The last handle that was freed, if it has room for the name: malloc and free would
+ * cost the parent copies of their pages after each fork. */
+static struct ipck_process *take_process(size_t size)
+{
+	struct ipck_process *p = local.spare;
+
+	local.spare = NULL;
+	if (p && p->room >= size)
+		return p;
+	free(p);
+	size = MAX(size, 64);
+	p = malloc(sizeof(*p) + size);
+	if (p)
+		p->room = size;
 	return p;
 }
 
-/* Most children get it, so it is opened once. */
-static int null_stdin(int *fd)
+static struct ipck_process *make_process(struct launch *l)
 {
-	int null, rc;
+	const char *prefix = l->opts.name ? "" : "Process-", *rest = l->opts.name ? l->opts.name : l->identity;
+	size_t n = strlen(prefix), size = n + strlen(rest) + 1;
+	struct ipck_process *p = take_process(size);
+	char *name = (char *)(p + 1);
 
-	if (local.null < 0) {
-		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (null < 0)
-			return -errno;
-		rc = io_dup_to(null, &local.null);
-		close(null);
-		if (rc < 0)
-			return rc;
-	}
-	*fd = local.null;
-	return 0;
+	if (!p)
+		return NULL;
+	memcpy(name, prefix, n);
+	memcpy(name + n, rest, size - n);
+	*p = (struct ipck_process){
+		.kind = PROCESS_CHILD,
+		.fd = -1,
+		.name = name,
+		.room = p->room,
+		.daemon = l->opts.daemon || local.self.daemon,
+		.group = l->opts.group,
+		.epoch = fork_epoch(),
+		.pins = 1,
+	};
+	return p;
 }
 
 static int open_stdio(int wanted, int target, int *fd)
 {
-	int null;
-
 	if (wanted == IPCK_STDIO_INHERIT)
 		return 0;
 	if (wanted != IPCK_STDIO_NULL)
 		return io_dup_to(wanted, fd);
-	if (target == 0)
-		return null_stdin(fd);
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (null < 0)
-		return -errno;
-	target = io_dup_to(null, fd);
-	close(null);
-	return target;
+	if (target != 0)
+		return io_open("/dev/null", O_WRONLY, fd);
+	*fd = local.null;
+	return 0;
 }
 
 static int open_cwd(const char *cwd, int *fd)
 {
 	char *inside;
-	int rc = 0;
+	int rc;
 
 	if (!*cwd)
 		return -ENOENT;
 	/* "." inside it: looked up only if the directory may be entered. */
 	if (asprintf(&inside, "%s/.", cwd) < 0)
 		return -ENOMEM;
-	*fd = open(inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		rc = -errno;
+	rc = io_open(inside, O_PATH | O_DIRECTORY, fd);
 	free(inside);
 	return rc;
 }
 
 void launch_close_stdio(struct launch *l)
 {
-	for (int i = 0; i < 3; i++)
-		if (l->stdio[i] != local.null)
-			io_close(&l->stdio[i]);
+	for (int i = 0; i < 3; i++) {
+		if (l->stdio[i] == local.null)
+			l->stdio[i] = -1;
+		io_close(&l->stdio[i]);
+	}
 }
 
 static void release(struct launch *l)
@@ -116,14 +125,13 @@ static void discard(struct launch *l)
 	release(l);
 	io_close(&l->sentinel[0]);
 	if (l->process)
-		free(l->process->name);
-	free(l->process);
+		process_free(l->process);
 }
 
 static int open_all(struct launch *l, const int defaults[3])
 {
 	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = 0;
+	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -149,56 +157,22 @@ int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const
 		rc = local_prepare();
 	if (rc < 0)
 		return rc;
+	make_identity(l->identity);
 	l->process = make_process(l);
 	rc = l->process ? open_all(l, defaults) : -ENOMEM;
 	if (rc < 0) {
 		discard(l);
 		return rc;
 	}
+	l->caught = caught_signals();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &l->mask);
 	return 0;
 }
 
-/* The real-time signals stay as they are: asking for 33 more costs as much as the
- * rest of the start. */
-#define STANDARD_SIGNALS 32
-
-#ifdef __linux__
-/* The kernel's own struct and call: libc's sigaction writes notes into memory that
- * a vforked child shares with its parent (sanitizers do). */
-struct kernel_sigaction {
-	uintptr_t handler;
-	unsigned long flags;
-	uintptr_t restorer;
-	unsigned long mask[2];
-};
-
-static void default_signals(void)
-{
-	struct kernel_sigaction act, none = {0};
-
-	for (int sig = 1; sig < STANDARD_SIGNALS; sig++) {
-		if (syscall(SYS_rt_sigaction, sig, NULL, &act, (size_t)(NSIG - 1) / 8) < 0)
-			continue;
-		if (act.handler != (uintptr_t)SIG_DFL && act.handler != (uintptr_t)SIG_IGN)
-			syscall(SYS_rt_sigaction, sig, &none, NULL, (size_t)(NSIG - 1) / 8);
-	}
-}
-#else
-static void default_signals(void)
-{
-	struct sigaction act, none = {.sa_handler = SIG_DFL};
-
-	for (int sig = 1; sig < STANDARD_SIGNALS; sig++)
-		if (sigaction(sig, NULL, &act) == 0 && act.sa_handler != SIG_DFL && act.sa_handler != SIG_IGN)
-			sigaction(sig, &none, NULL);
-}
-#endif
-
 void launch_apply(const struct launch *l)
 {
-	default_signals();
+	default_signals(l->caught);
 	if (l->opts.group)
 		setpgid(0, 0);
 	if (l->cwd >= 0 && fchdir(l->cwd) < 0)
@@ -206,23 +180,40 @@ void launch_apply(const struct launch *l)
 	for (int i = 0; i < 3; i++)
 		if (l->stdio[i] >= 0)
 			dup2(l->stdio[i], i);
-	if (l->line >= 0 && !lifeline_arm(l->line, l->opts.group))
+	if (l->line < 0)
+		return;
+	if (!lifeline_arm(l->line, l->opts.group))
 		_exit(127);
+	/* A function may execute a program, too: that is still a daemon. */
+	fcntl(l->line, F_SETFD, 0);
 }
+
+#ifdef HAVE_PIDFD
+static int open_pidfd(struct ipck_process *p)
+{
+	int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+	return fd < 0 ? -errno : io_lift(fd, &p->fd);
+}
+#endif
 
 static int watch(struct launch *l)
 {
 #ifdef HAVE_PIDFD
-	int fd = (int)syscall(SYS_pidfd_open, l->process->pid, 0);
+	int rc = open_pidfd(l->process);
 
-	if (fd < 0)
-		return -errno;
-	l->process->fd = fd;
+	if (rc == -EMFILE || rc == -ENFILE) {
+		/* The child runs already: it is given the place of the null device,
+		 * which the next start may fail to open again. */
+		io_close(&local.null);
+		rc = open_pidfd(l->process);
+	}
+	return rc;
 #else
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;
-#endif
 	return 0;
+#endif
 }
 
 static void enter(struct ipck_process *p)
@@ -250,7 +241,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 			setpgid(pid, pid);
 		rc = watch(l);
 		if (rc < 0) {
-			/* The descriptors just released were taken by another thread. */
+			/* Another thread has taken that place. */
 			kill(pid, SIGKILL);
 			waitpid(pid, NULL, 0);
 		}
@@ -263,28 +254,4 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 		enter(p);
 	*out = p;
 	return 0;
-}
-
-/* Standard output and error, if nobody is writing to them just now.  Never
- * fflush(NULL): it waits for who reads standard input. */
-void stdio_flush(void)
-{
-	FILE *streams[] = {stdout, stderr};
-
-	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
-		if (ftrylockfile(streams[i]) == 0) {
-			fflush(streams[i]);
-			funlockfile(streams[i]);
-		}
-}
-
-/* In the child: what was not flushed is the parent's to write, what was read ahead
- * the parent's to read. */
-void stdio_forget(void)
-{
-#ifdef HAVE_STDIO_EXT_H
-	__fpurge(stdout);
-	__fpurge(stderr);
-	__fpurge(stdin);
-#endif
 }

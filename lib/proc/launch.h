@@ -7,18 +7,20 @@
 #ifndef PROC_LAUNCH_H
 #define PROC_LAUNCH_H
 
-#include <ipckit/process.h>
 #include <signal.h>
+
+#include "proc/local.h"
 
 struct launch {
 	struct ipck_process *process; /* the handle to be */
 	struct ipck_process_opts opts;
-	char identity[64];
+	char identity[IDENTITY_SIZE];
 	int stdio[3];    /* close-on-exec duplicates above 2, or -1: as it is */
 	int cwd;         /* of the directory, or -1 */
 	int line;        /* a daemon's own description of the lifeline, or -1 */
 	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
 	sigset_t mask;   /* the caller's */
+	uint32_t caught; /* standard signals that have a handler */
 };
 
 /* Under the local mutex.  All signals are blocked on success. */
@@ -40,9 +42,5 @@ int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_pro
 
 /* The duplicates for the standard streams; the shared null device stays open. */
 void launch_close_stdio(struct launch *launch);
-
-/* Keeps the output of both from being written twice. */
-void stdio_flush(void);
-void stdio_forget(void);
 
 #endif

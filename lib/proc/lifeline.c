@@ -4,8 +4,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "proc/local.h"
 
 /*
@@ -14,15 +16,26 @@
  * neither: its signal comes when the last write end is closed, from the kernel.
  */
 
+/*
+ * The owner of O_ASYNC belongs to the open file description: each daemon needs one
+ * of its own, and dup does not make one.  It has no owner yet, so nobody is killed.
+ */
 int lifeline_open(int *fd)
 {
 	char path[40];
+	int rc, line;
 
-	/* The owner of O_ASYNC belongs to the open file description: each daemon
-	 * needs one of its own, and dup does not make one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", local.lifeline[0]);
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	return *fd < 0 ? -errno : 0;
+	rc = io_open(path, O_RDONLY, &line);
+	if (rc < 0)
+		return rc;
+	if (fcntl(line, F_SETSIG, SIGKILL) < 0 || fcntl(line, F_SETFL, O_ASYNC) < 0) {
+		rc = -errno;
+		close(line);
+		return rc;
+	}
+	*fd = line;
+	return 0;
 }
 
 bool lifeline_arm(int fd, bool group)
@@ -30,8 +43,16 @@ bool lifeline_arm(int fd, bool group)
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	fcntl(fd, F_SETOWN, group ? -getpid() : getpid());
-	fcntl(fd, F_SETSIG, SIGKILL);
-	fcntl(fd, F_SETFL, O_ASYNC);
 	/* Hung up before it was armed: no signal will come. */
 	return poll(&p, 1, 0) == 0;
+}
+
+int lifeline_make(void)
+{
+	int rc = io_pipe(local.lifeline);
+
+	/* So that lifeline_open may open it also after a change of user. */
+	if (rc == 0)
+		(void)fchmod(local.lifeline[0], S_IRUSR | S_IRGRP | S_IROTH);
+	return rc;
 }

@@ -15,6 +15,8 @@
 #include <ipckit/process.h>
 #include <pthread.h>
 
+#define IDENTITY_SIZE 64
+
 enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
 
 struct ipck_process {
@@ -22,15 +24,17 @@ struct ipck_process {
 	enum process_kind kind;
 	pid_t pid;
 	int fd; /* pidfd (portable: sentinel pipe); of the parent: its lifeline */
-	char *name;
+	const char *name; /* in the same allocation, or for ever */
 	bool daemon, group;
 	uint32_t epoch; /* of the process that may use the handle */
+	size_t room;    /* behind it, for the name */
 
 	/* Under local.mutex. */
 	bool ended;     /* its status was taken, or is told to be lost */
 	bool unreaped;  /* ended, and left a zombie so that its group id stays taken */
 	bool known;     /* code and signal are true */
 	int code, signal;
+	unsigned pins;  /* its user until close, and who waits for it at exit; 0: to be freed */
 	struct ipck_process *next; /* children, oldest first */
 };
 
@@ -38,11 +42,13 @@ struct process_local {
 	pthread_mutex_t mutex; /* all below; never held while waiting for anything */
 	struct ipck_process self, parent;
 	struct ipck_process *children;
-	char identity[64]; /* "1:2": which child of which child; "" in the main process */
+	struct ipck_process *spare; /* memory for the next handle, or NULL */
+	char identity[IDENTITY_SIZE]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;  /* children so far, for their names */
 	int lifeline[2];   /* -1 until the first start */
-	int null;          /* the null device, -1 until the first start */
-	int report;        /* write end of a spawn under way, -1 else */
+	int line;          /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
+	int null;          /* the null device, for most children's input, and as a reserve; or -1 */
+	int report[2];     /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;      /* portable: our write end towards the parent, else -1 */
 };
 
@@ -51,14 +57,17 @@ extern struct process_local local;
 void local_lock(void);
 void local_unlock(void);
 
-/* Before the first start of this process, under the mutex: hook, atexit, lifeline. */
+/* Under the mutex: pid and name of this process. */
+void local_know_self(void);
+
+/* Before each start, under the mutex: the atexit handler, and the lifeline. */
 int local_prepare(void);
 
 /*
  * In a child that we forked, before anything else: becomes that process.  name
  * and sentinel are taken over.  The parent's lifeline was kept for it.
  */
-void local_become(const struct ipck_process *child, const char *identity, int sentinel);
+void local_become(const struct ipck_process *child, const char identity[IDENTITY_SIZE], int sentinel);
 
 /* Around a fork of ours in this thread: the hook then keeps what our child needs. */
 void local_forking(bool now);
@@ -72,8 +81,17 @@ void local_end_children(void);
 /* Whether it has ended; takes its status the first time.  Under the mutex. */
 bool process_reap(struct ipck_process *p);
 
+/* No mutex held: frees it if its user has closed it meanwhile. */
+void process_unpin(struct ipck_process *p);
+
+/* Under the mutex: gives up the memory and the descriptor of a handle. */
+void process_free(struct ipck_process *p);
+
 /* Under the mutex: a signal to a child, or to its whole group. */
 int process_signal(struct ipck_process *p, int signal, bool group);
+
+/* Makes this process' own lifeline. */
+int lifeline_make(void);
 
 /* A new description of the lifeline's read end, to be armed by one child. */
 int lifeline_open(int *fd);

@@ -52,18 +52,35 @@ static void ask_pidfd(struct ipck_process *p)
 #endif
 }
 
+/*
+ * waitid, without waiting.  By the pidfd: if somebody else has reaped it, the pid
+ * may be that of another child by now, which is not ours to reap.
+ */
+static int look(const struct ipck_process *p, siginfo_t *info, int flags)
+{
+	int rc;
+
+	info->si_pid = 0;
+	do
+#ifdef HAVE_PIDFD
+		rc = waitid(P_PIDFD, (id_t)p->fd, info, WEXITED | WNOHANG | flags);
+#else
+		rc = waitid(P_PID, (id_t)p->pid, info, WEXITED | WNOHANG | flags);
+#endif
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
 /* The leader of a group is left a zombie until close: as long as its pid is taken,
  * no foreign group can have it. */
 bool process_reap(struct ipck_process *p)
 {
-	siginfo_t info = {0};
+	siginfo_t info;
 	int rc;
 
 	if (p->ended)
 		return true;
-	do
-		rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | (p->group ? WNOWAIT : 0));
-	while (rc < 0 && errno == EINTR);
+	rc = look(p, &info, p->group ? WNOWAIT : 0);
 	if (rc == 0 && info.si_pid == 0)
 		return false;
 	if (rc < 0) {
@@ -155,14 +172,27 @@ static int send_signal(const struct ipck_process *p, int signal)
 #endif
 }
 
+/* Whether its pid is still its own: it runs, or is a zombie of ours. */
+static bool holds_pid(struct ipck_process *p)
+{
+	siginfo_t info;
+
+	if (!process_reap(p))
+		return true;
+	p->unreaped = p->unreaped && look(p, &info, WNOWAIT) == 0;
+	return p->unreaped;
+}
+
 int process_signal(struct ipck_process *p, int signal, bool group)
 {
 	int rc;
 
 	if (signal < 0 || signal >= NSIG || (group && !p->group))
 		return -EINVAL;
-	if (p->ended && !(group && p->unreaped))
-		return group ? -ENODATA : 0;
+	if (group && !holds_pid(p))
+		return -ENODATA;
+	if (!group && p->ended)
+		return 0;
 	rc = group ? kill(-p->pid, signal) : send_signal(p, signal);
 	return rc < 0 && errno != ESRCH ? -errno : 0;
 }
@@ -226,8 +256,39 @@ static void leave(struct ipck_process *p)
 		*at = p->next;
 }
 
+static bool close_locked(struct ipck_process *p)
+{
+	siginfo_t info;
+
+	if (!process_reap(p))
+		return false;
+	if (p->unreaped)
+		(void)look(p, &info, 0);
+	leave(p);
+	if (--p->pins == 0)
+		process_free(p);
+	return true;
+}
+
+void process_free(struct ipck_process *p)
+{
+	io_close(&p->fd);
+	free(local.spare);
+	local.spare = p;
+}
+
+void process_unpin(struct ipck_process *p)
+{
+	local_lock();
+	if (--p->pins == 0)
+		process_free(p);
+	local_unlock();
+}
+
 int ipck_process_close(struct ipck_process *p)
 {
+	bool closed;
+
 	if (!p)
 		return 0;
 	if (!is_owner(p))
@@ -235,18 +296,9 @@ int ipck_process_close(struct ipck_process *p)
 	if (p->kind != PROCESS_CHILD)
 		return -EINVAL;
 	local_lock();
-	if (!process_reap(p)) {
-		local_unlock();
-		return -EBUSY;
-	}
-	if (p->unreaped)
-		waitpid(p->pid, NULL, WNOHANG);
-	leave(p);
+	closed = close_locked(p);
 	local_unlock();
-	io_close(&p->fd);
-	free(p->name);
-	free(p);
-	return 0;
+	return closed ? 0 : -EBUSY;
 }
 
 pid_t ipck_process_pid(const struct ipck_process *p)
@@ -272,12 +324,7 @@ int ipck_process_fd(const struct ipck_process *p)
 struct ipck_process *ipck_process_current(void)
 {
 	local_lock();
-	if (!local.self.pid) {
-		local.self.pid = getpid();
-		local.self.epoch = fork_epoch();
-		if (!local.self.name)
-			local.self.name = (char *)"MainProcess";
-	}
+	local_know_self();
 	local_unlock();
 	return &local.self;
 }

@@ -7,6 +7,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,19 +17,62 @@
 #include "proc/inherit.h"
 #include "proc/launch.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
 struct program {
 	struct launch launch;
 	struct handover handover;
 	const char *path;
+	const char *search; /* PATH, or NULL: path is no mere name */
 	char *const *argv;
-	int report[2]; /* the child writes the errno that kept it from executing */
 };
 
-static void keep_over_exec(int fd)
+static void keep_over_exec(int fd, bool keep)
 {
 	if (fd >= 0)
-		fcntl(fd, F_SETFD, 0);
+		fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+static int execute_in(const struct program *p, const char *directory, size_t n)
+{
+	size_t length = strlen(p->path);
+	char file[PATH_MAX];
+
+	if (n + 1 + length >= sizeof(file))
+		return ENOENT;
+	memcpy(file, directory, n);
+	file[n] = '/';
+	/* An empty entry is the working directory. */
+	memcpy(file + n + (n > 0), p->path, length + 1);
+	execve(file, p->argv, p->handover.env);
+	return errno;
+}
+
+/* Not execvpe: that gives what is no program to the shell. */
+static int execute_in_path(const struct program *p)
+{
+	int result = ENOENT;
+
+	for (const char *entry = p->search;; entry++) {
+		size_t n = strcspn(entry, ":");
+		int error = execute_in(p, entry, n);
+
+		if (error == EACCES)
+			result = error;
+		else if (error != ENOENT && error != ENOTDIR)
+			return error;
+		entry += n;
+		if (!*entry)
+			return result;
+	}
+}
+
+static int execute_file(const struct program *p)
+{
+	if (p->search)
+		return execute_in_path(p);
+	execve(p->path, p->argv, p->handover.env);
+	return errno;
 }
 
 /* The child, in the parent's memory: system calls only. */
@@ -35,14 +81,13 @@ static _Noreturn void execute(const struct program *p)
 	int error;
 
 	launch_apply(&p->launch);
-	keep_over_exec(p->launch.line);
-	keep_over_exec(p->launch.sentinel[1]);
+	keep_over_exec(local.line, false);
+	keep_over_exec(p->launch.sentinel[1], true);
 	for (size_t i = 0; i < p->handover.count; i++)
-		keep_over_exec(p->handover.fds[i]);
+		keep_over_exec(p->handover.fds[i], true);
 	sigprocmask(SIG_SETMASK, &p->launch.mask, NULL);
-	execvpe(p->path, p->argv, p->handover.env);
-	error = errno;
-	(void)!write(p->report[1], &error, sizeof(error));
+	error = execute_file(p);
+	(void)!write(local.report[1], &error, sizeof(error));
 	_exit(127);
 }
 
@@ -63,9 +108,8 @@ __attribute__((noinline)) static pid_t launch_program(struct program *p)
 	local_forking(false);
 	if (pid < 0)
 		return -(errno == EAGAIN ? ENOMEM : errno);
-	io_close(&p->report[1]);
-	local.report = -1;
-	if (io_read(p->report[0], &error, sizeof(error)) != sizeof(error))
+	io_close(&local.report[1]);
+	if (io_read(local.report[0], &error, sizeof(error)) != sizeof(error))
 		return pid;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -83,15 +127,13 @@ static int spawn_locked(struct ipck_process **out, struct program *p, const stru
 	pid = handover_make(&p->handover, p->launch.opts.env, p->launch.opts.pass, p->launch.opts.pass_count);
 	if (pid < 0)
 		goto finish;
-	pid = io_pipe(p->report);
+	/* Known to the fork hook: another thread's child must not hold it open. */
+	pid = io_pipe(local.report);
 	if (pid < 0)
 		goto free_handover;
-	/* Known to the fork hook: another thread's child must not hold it open. */
-	local.report = p->report[1];
 	pid = launch_program(p);
-	local.report = -1;
-	io_close(&p->report[0]);
-	io_close(&p->report[1]);
+	io_close(&local.report[0]);
+	io_close(&local.report[1]);
 free_handover:
 	handover_free(&p->handover);
 finish:
@@ -101,11 +143,16 @@ finish:
 int ipck_process_spawn(struct ipck_process **out, const char *path, char *const argv[],
                        const struct ipck_process_opts *opts)
 {
-	struct program p = {.path = path, .argv = argv, .report = {-1, -1}};
+	struct program p = {.path = path, .argv = argv};
 	int rc;
 
 	if (!path || !argv || !argv[0])
 		return -EINVAL;
+	if (*path && !strchr(path, '/')) {
+		p.search = getenv("PATH");
+		if (!p.search)
+			p.search = "/bin:/usr/bin";
+	}
 	stdio_flush();
 	local_lock();
 	rc = spawn_locked(out, &p, opts);

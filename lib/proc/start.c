@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "proc/launch.h"
 #include "proc/local.h"
+#include "proc/reset.h"
 
 /* The child's whole life. */
 static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
@@ -17,13 +19,16 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	local_forking(false);
 	stdio_forget();
 	local_become(l->process, l->identity, l->sentinel[1]);
+	/* The parent's, if that is a daemon itself. */
+	io_close(&local.line);
+	local.line = l->line;
 	launch_apply(l);
 	launch_close_stdio(l);
 	if (l->cwd >= 0)
 		close(l->cwd);
 	if (l->sentinel[0] >= 0)
 		close(l->sentinel[0]);
-	pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+	set_mask(&l->mask);
 	code = fn(arg);
 	process_finish(code);
 }
@@ -31,8 +36,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 void process_finish(int code)
 {
 	local_end_children();
-	fflush(stdout);
-	fflush(stderr);
+	stdio_finish();
 	_exit(code & 0xff);
 }
 
