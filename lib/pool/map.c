@@ -224,12 +224,14 @@ static int map_run(struct map *m, struct ipck_deadline deadline)
 	while (m->ended < m->n) {
 		uint32_t seen = load_seq(&pool->shm->progress);
 		bool any = receive_all(m, look_closely(m));
-		int rc = send_all(m);
+		int rc;
 
-		if (rc == 0 && m->ended < m->n && !any) {
-			rc = pool_wait(pool, seen, deadline);
+		/* Before waiting: a worker may wait for us to take its result of an imap. */
+		if (!any)
 			pool_collect(pool);
-		}
+		rc = send_all(m);
+		if (rc == 0 && m->ended < m->n && !any)
+			rc = pool_wait(pool, seen, deadline);
 		if (rc >= 0 && m->ended < m->n)
 			rc = pool_alive(pool);
 		if (rc < 0)
