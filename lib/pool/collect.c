@@ -87,11 +87,8 @@ void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer,
 		pool_return_block(pool, block);
 		return;
 	}
-	o = malloc(sizeof(*o));
-	/* Without memory to remember it the block stays in use until the pool ends. */
-	if (!o)
-		return;
-	*o = (struct orphan){block, *buffer, argument, pool->orphans};
+	o = &pool->orphan_nodes[block];
+	*o = (struct orphan){*buffer, argument, pool->orphans};
 	argument->refs++;
 	pool->orphans = o;
 	*buffer = (struct buffer){0};
@@ -102,15 +99,16 @@ static void free_orphans(struct ipck_pool *pool)
 	struct orphan **at = &pool->orphans, *o;
 
 	while ((o = *at)) {
-		if (!block_is_final(pool_block(pool->shm, o->block))) {
+		uint32_t block = (uint32_t)(o - pool->orphan_nodes);
+
+		if (!block_is_final(pool_block(pool->shm, block))) {
 			at = &o->next;
 			continue;
 		}
 		*at = o->next;
 		buffer_free(pool, &o->buffer);
 		argument_put(pool, o->argument);
-		pool_return_block(pool, o->block);
-		free(o);
+		pool_return_block(pool, block);
 	}
 }
 

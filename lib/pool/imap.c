@@ -152,7 +152,7 @@ static void send(struct ipck_imap *it, struct imap_item *item, const void *data,
 		done(item);
 		return;
 	}
-	b->value[0] = (int32_t)b->retries;
+	b->tries[0] = (uint16_t)b->retries;
 	b->value[1] = 0;
 	item->serial = b->serial;
 	pool->items[item->block] = item;
@@ -309,7 +309,7 @@ static int begin(struct ipck_imap **out, struct ipck_pool *pool, ipck_imap_fn *f
 		rc = pool_enter(pool, (uintptr_t)fn);
 	if (rc < 0)
 		return rc;
-	call.retries = (uint32_t)own.retries;
+	call.retries = MIN((uint32_t)own.retries, (uint32_t)UINT16_MAX);
 	rc = imap_new(out, pool, &call, input, ctx, &own, ordered);
 	pthread_mutex_unlock(&pool->mutex);
 	return rc;

@@ -29,9 +29,9 @@ struct buffer {
 	size_t offset, size; /* size 0: none */
 };
 
-/* A block whose call has ended before its items were final. */
+/* A block whose call has ended before its items were final.  There is one for each
+ * block, so that ending a call needs no memory. */
 struct orphan {
-	uint32_t block;
 	struct buffer buffer;
 	struct argument *argument;
 	struct orphan *next;
@@ -96,7 +96,8 @@ struct ipck_pool {
 	uint32_t *landed;           /* blocks of imap whose last piece was taken */
 	uint32_t n_landed;
 	struct gathering *gathering; /* by worker */
-	struct orphan *orphans;
+	struct orphan *orphan_nodes; /* by block */
+	struct orphan *orphans;      /* those in use */
 	struct ipck_imap *imaps; /* open iterators */
 
 	char reason[160];

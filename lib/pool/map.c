@@ -60,7 +60,7 @@ static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 	struct ipck_pool *pool = m->pool;
 	size_t blocks, bytes;
 
-	m->call.retries = (uint32_t)opts->retries;
+	m->call.retries = MIN((uint32_t)opts->retries, (uint32_t)UINT16_MAX);
 	m->status = opts->status;
 	m->deaths = load_acquire(&pool->shm->deaths);
 	m->looked = clock_now();
@@ -107,9 +107,8 @@ static int send(struct map *m, struct flight *f)
 	b->out_size = m->out_size;
 	if (m->in_size)
 		memcpy((char *)pool->shm + b->in, m->in + f->first * m->in_size, f->count * m->in_size);
-	if (b->retries)
-		for (size_t i = 0; i < f->count; i++)
-			b->value[i] = (int32_t)b->retries;
+	for (size_t i = 0; b->retries && i < f->count; i++)
+		b->tries[i] = (uint16_t)b->retries;
 	m->next += f->count;
 	block_open(pool->shm, f->block, (uint32_t)f->count);
 	return 1;
@@ -308,8 +307,8 @@ ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_fn *fn, const void *in, s
 		rc = 0;
 	map_end(&m);
 	pool->calls--;
-	pthread_mutex_unlock(&pool->mutex);
-	/* Who joins waits for the last call. */
+	/* Who joins waits for the last call; once unlocked the pool may be gone. */
 	pool_progress(pool->shm);
+	pthread_mutex_unlock(&pool->mutex);
 	return rc < 0 ? rc : (ssize_t)m.failed;
 }

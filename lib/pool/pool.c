@@ -50,10 +50,11 @@ static int create_tables(struct ipck_pool *pool)
 	uint32_t blocks = pool->shm->blocks, workers = pool->shm->workers;
 
 	pool->free_blocks = calloc(blocks, sizeof(*pool->free_blocks));
+	pool->orphan_nodes = calloc(blocks, sizeof(*pool->orphan_nodes));
 	pool->items = calloc(blocks, sizeof(struct imap_item *));
 	pool->landed = calloc(blocks, sizeof(*pool->landed));
 	pool->gathering = calloc(workers, sizeof(*pool->gathering));
-	if (!pool->free_blocks || !pool->items || !pool->landed || !pool->gathering)
+	if (!pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
 		return -ENOMEM;
 	while (pool->n_free < blocks) {
 		pool->free_blocks[pool->n_free] = blocks - 1 - pool->n_free;
@@ -64,11 +65,9 @@ static int create_tables(struct ipck_pool *pool)
 
 static void free_pool(struct ipck_pool *pool)
 {
-	for (struct orphan *o = pool->orphans, *next; o; o = next) {
-		next = o->next;
+	for (struct orphan *o = pool->orphans; o; o = o->next)
 		argument_put(pool, o->argument);
-		free(o);
-	}
+	free(pool->orphan_nodes);
 	for (uint32_t i = 0; pool->gathering && i < pool->shm->workers; i++)
 		free(pool->gathering[i].data);
 	free(pool->gathering);
