@@ -98,7 +98,14 @@ bool ident_dead(struct ident id)
 
 uint64_t pid_namespace(void)
 {
+	/* A process never changes its own; all threads would store the same. */
+	static uint64_t known;
+	uint64_t id = load_relaxed(&known);
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+	if (id == 0 && stat("/proc/self/ns/pid", &st) == 0) {
+		id = st.st_ino;
+		store_relaxed(&known, id);
+	}
+	return id;
 }

@@ -26,32 +26,35 @@ struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct cal
 	b->fn = call->function;
 	b->kind = call->kind;
 	b->arg = call->argument->offset;
-	b->arg_size = call->argument->size;
+	b->arg_size = call->argument->arg_size;
 	b->retries = call->retries;
 	b->serial = ++pool->serial;
 	return b;
 }
 
-int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size)
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t arg_size, size_t extra)
 {
 	struct argument *a;
+	size_t behind = ROUND_UP(arg_size, (size_t)CACHE_LINE);
 	int rc = 0;
 
-	if (size && !arg)
+	if (arg_size > PTRDIFF_MAX / 4)
 		return -EINVAL;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	a->refs = 1;
-	if (size)
-		rc = arena_alloc(&pool->arena, size, &a->offset);
+	if (behind + extra)
+		rc = arena_alloc(&pool->arena, behind + extra, &a->offset);
 	if (rc < 0) {
 		free(a);
 		return rc;
 	}
-	a->size = size;
-	if (size)
-		memcpy((char *)pool->shm + a->offset, arg, size);
+	a->size = behind + extra;
+	a->arg_size = arg_size;
+	a->extra_at = a->offset + behind;
+	if (arg_size)
+		memcpy((char *)pool->shm + a->offset, arg, arg_size);
 	call->argument = a;
 	return 0;
 }

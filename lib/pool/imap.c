@@ -283,7 +283,7 @@ static int imap_new(struct ipck_imap **out, struct ipck_pool *pool, const struct
 	it->ordered = ordered;
 	it->window = opts->window ? opts->window : 4 * (size_t)pool->shm->workers;
 	it->last = &it->first;
-	rc = call_begin(&it->call, pool, opts->arg, opts->arg_size);
+	rc = call_begin(&it->call, pool, opts->arg, opts->arg_size, 0);
 	if (rc < 0) {
 		free(it);
 		return rc;
@@ -303,7 +303,7 @@ static int begin(struct ipck_imap **out, struct ipck_pool *pool, ipck_imap_fn *f
 	struct ipck_map_opts own;
 	int rc = fn && input ? opts_copy(&own, sizeof(own), opts) : -EINVAL;
 
-	if (rc == 0 && own.retries < 0)
+	if (rc == 0 && (own.retries < 0 || (own.arg_size && !own.arg)))
 		rc = -EINVAL;
 	if (rc == 0)
 		rc = pool_enter(pool, (uintptr_t)fn);

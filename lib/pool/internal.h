@@ -18,9 +18,12 @@
 #include "pool/shared.h"
 #include "pool/worker.h"
 
-/* The argument block of a call: freed with the last block that uses it. */
+/* The shared memory of a call: its argument block, and behind it (map) the items on
+ * their way.  Freed with the last block that uses it. */
 struct argument {
-	size_t offset, size;
+	size_t offset, size; /* in the arena; size 0: none */
+	size_t arg_size;     /* of the block alone */
+	size_t extra_at;     /* offset of what is behind it */
 	unsigned refs;
 };
 
@@ -157,7 +160,8 @@ struct call {
 };
 struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct call *call);
 
-int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size);
+/* With `extra` bytes behind the argument.  -ENOMEM, -ENOSPC. */
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t arg_size, size_t extra);
 void argument_put(struct ipck_pool *pool, struct argument *argument);
 void buffer_free(struct ipck_pool *pool, struct buffer *buffer);
 

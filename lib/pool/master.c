@@ -23,6 +23,7 @@ struct master {
 	struct pool_shm *shm;
 	struct ipck_process **workers; /* by place; NULL: none */
 	uint32_t barren;               /* deaths in a row of workers that never were ready */
+	uint64_t done;                 /* items that were done at the last of them */
 	uint32_t failures;             /* forks in a row that failed */
 	bool ending;                   /* it ends the workers itself */
 };
@@ -129,15 +130,28 @@ static int start_worker(struct master *m, uint32_t place)
 	return 0;
 }
 
+static uint64_t items_done(struct pool_shm *shm)
+{
+	uint64_t done = 0;
+
+	for (uint32_t i = 0; i < shm->workers; i++)
+		done += load_relaxed(&pool_slot(shm, i)->done);
+	return done;
+}
+
 /* Dead, before it was ready: the pool may be unable to start at all. */
 static void count_barren(struct master *m, const struct slot *slot, int code, int signal)
 {
 	int init = load_acquire(&slot->init_result);
 
-	if (load_acquire(&slot->ready)) {
+	uint64_t done = items_done(m->shm);
+
+	/* Not in a row if it was ready, or if others have worked meanwhile. */
+	if (load_acquire(&slot->ready) || done != m->done)
 		m->barren = 0;
+	m->done = done;
+	if (load_acquire(&slot->ready))
 		return;
-	}
 	if (++m->barren < MAX(2 * m->shm->workers, (uint32_t)BARREN_MIN))
 		return;
 	if (signal)

@@ -23,9 +23,9 @@
 static size_t choose_reach(size_t bytes)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	size_t memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
+	uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_C(1) << 32;
 
-	return MAX(memory, 2 * bytes);
+	return MAX((size_t)MIN(memory, (uint64_t)SIZE_MAX / 4), 2 * bytes);
 }
 
 /* Address space for all that the machine could hold, or less if that is limited. */
@@ -63,6 +63,16 @@ static int create_tables(struct ipck_pool *pool)
 	return origin_note(&pool->origin);
 }
 
+/* It has said that it is leaving. */
+static void reap_master(struct ipck_pool *pool)
+{
+	if (!pool->master)
+		return;
+	while (ipck_process_join(pool->master, ipck_in_ns(TERMINATE_NS)) < 0)
+		ipck_process_kill(pool->master);
+	(void)ipck_process_close(pool->master);
+}
+
 static void free_pool(struct ipck_pool *pool)
 {
 	for (struct orphan *o = pool->orphans; o; o = o->next)
@@ -79,6 +89,7 @@ static void free_pool(struct ipck_pool *pool)
 	arena_fini(&pool->arena);
 	segment_close(&pool->segment);
 	io_close(&pool->presence);
+	reap_master(pool);
 	pthread_mutex_destroy(&pool->mutex);
 	free(pool);
 }
@@ -178,7 +189,7 @@ int ipck_pool_create(struct ipck_pool **out, const struct ipck_pool_opts *opts)
 	pool->epoch = fork_epoch();
 	pool->refs = 1;
 	pool->presence = -1;
-	rc = create_segment(pool, workers, 32 + 8 * workers);
+	rc = create_segment(pool, workers, 16 + 8 * workers);
 	if (rc == 0)
 		rc = create_tables(pool);
 	if (rc == 0)
@@ -323,7 +334,7 @@ static void fill_stat(struct ipck_pool *pool, struct ipck_pool_stat *stat)
 
 	stat->workers = (int)shm->workers;
 	stat->alive = (int)load_acquire(&shm->alive);
-	stat->master = pool->master ? ipck_process_pid(pool->master) : 0;
+	stat->master = pool->master && !pool->ended ? ipck_process_pid(pool->master) : 0;
 	for (uint32_t i = 0; i < shm->workers; i++)
 		stat->done += load_relaxed(&pool_slot(shm, i)->done);
 	stat->lost = load_relaxed(&shm->lost);
