@@ -40,6 +40,7 @@ struct map {
 	size_t next;   /* the first item not yet in a block */
 	size_t ended;  /* items that came back */
 	size_t failed; /* of them, not done */
+	bool canceled; /* some, by the pool's end */
 	struct flight *flights;
 	size_t n_flights;
 	uint32_t deaths; /* of the pool as of the last close look */
@@ -124,6 +125,7 @@ static void receive_item(struct map *m, const struct block *b, size_t i, size_t 
 	if (m->status)
 		m->status[index] = (struct ipck_status){outcome, valued ? b->value[i] : 0};
 	m->failed += outcome != IPCK_DONE;
+	m->canceled |= outcome == IPCK_CANCELED;
 	if (outcome == IPCK_DONE && m->out_size) {
 		const char *results = (const char *)m->pool->shm + b->out;
 
@@ -307,7 +309,7 @@ ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_fn *fn, const void *in, s
 	if (rc < 0)
 		cancel_rest(&m);
 	if (m.ended == n)
-		rc = 0;
+		rc = m.canceled ? pool_alive(pool) : 0;
 	map_end(&m);
 	pool->calls--;
 	/* Who joins waits for the last call; once unlocked the pool may be gone. */
