@@ -17,7 +17,9 @@ static int file_of(const char *text)
 {
 	int fd = memfd_create("text", MFD_CLOEXEC);
 
-	ck_that(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && lseek(fd, 0, SEEK_SET) == 0);
+	/* Appending: memory files do not keep the writes of two processes apart otherwise. */
+	ck_that(fd >= 0 && fcntl(fd, F_SETFL, O_APPEND) == 0);
+	ck_that(write(fd, text, strlen(text)) == (ssize_t)strlen(text) && lseek(fd, 0, SEEK_SET) == 0);
 	return fd;
 }
 
