@@ -39,7 +39,7 @@ int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_
 	int rc = 0;
 
 	if (arg_size > PTRDIFF_MAX / 4)
-		return -EINVAL;
+		return -ENOSPC;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
