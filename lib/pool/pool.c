@@ -189,7 +189,7 @@ int ipck_pool_create(struct ipck_pool **out, const struct ipck_pool_opts *opts)
 	pool->epoch = fork_epoch();
 	pool->refs = 1;
 	pool->presence = -1;
-	rc = create_segment(pool, workers, 16 + 8 * workers);
+	rc = create_segment(pool, workers, 32 + 8 * workers);
 	if (rc == 0)
 		rc = create_tables(pool);
 	if (rc == 0)
