@@ -98,14 +98,17 @@ bool ident_dead(struct ident id)
 
 uint64_t pid_namespace(void)
 {
-	/* A process never changes its own; all threads would store the same. */
+	/* A process never changes its own, but a child can be in another; as above. */
 	static uint64_t known;
-	uint64_t id = load_relaxed(&known);
+	static uint32_t known_epoch;
+	uint32_t now = fork_epoch() + 1;
 	struct stat st;
 
-	if (id == 0 && stat("/proc/self/ns/pid", &st) == 0) {
-		id = st.st_ino;
-		store_relaxed(&known, id);
-	}
-	return id;
+	if (load_acquire(&known_epoch) == now)
+		return load_relaxed(&known);
+	if (stat("/proc/self/ns/pid", &st) < 0)
+		return 0;
+	store_relaxed(&known, st.st_ino);
+	store_release(&known_epoch, now);
+	return st.st_ino;
 }
