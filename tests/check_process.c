@@ -285,7 +285,7 @@ START_TEST(sentinel_is_about_the_process_alone)
 	struct pollfd fd = {.fd = ipck_process_fd(p), .events = POLLIN};
 
 	ck_ok(ipck_process_join(p, IPCK_FOREVER));
-	TEST_UNTIL(test_state(*grandchild) == 'S');
+	ck_assert(!has_died(*grandchild));
 #ifndef HAVE_PIDFD
 	kill(*grandchild, SIGKILL);
 #endif
@@ -429,7 +429,7 @@ START_TEST(group_is_reached_after_its_leader)
 	ck_assert_int_eq(getpgid(ipck_process_pid(p)), ipck_process_pid(p));
 	ck_ok(ipck_process_join(p, IPCK_FOREVER));
 	ck_ok(ipck_process_signal_group(p, 0));
-	ck_assert_int_eq(test_state(*member), 'S');
+	ck_assert(!has_died(*member));
 	ck_ok(_i ? ipck_process_kill_group(p) : ipck_process_signal_group(p, SIGTERM));
 	TEST_UNTIL(has_died(*member));
 	ck_ok(ipck_process_kill_group(p));
