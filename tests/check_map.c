@@ -138,7 +138,8 @@ START_TEST(test_bad_sizes)
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_err(ipck_pool_map(pool, nothing, &x, bad[i].n, bad[i].in, &x, bad[i].out, NULL, IPCK_FOREVER), EINVAL);
+		ck_err(ipck_pool_map(pool, nothing, &x, bad[i].n, bad[i].in, &x, bad[i].out, NULL, IPCK_FOREVER),
+		       EINVAL);
 	ck_err(ipck_pool_map(pool, nothing, NULL, 1, 1, &x, 1, NULL, IPCK_FOREVER), EINVAL);
 	ck_err(ipck_pool_map(pool, nothing, &x, 1, 1, NULL, 1, NULL, IPCK_FOREVER), EINVAL);
 	ck_err(ipck_pool_map(pool, nothing, &x, 1, 1, &x, 1, IPCK_MAP_OPTS(.retries = -1), IPCK_FOREVER), EINVAL);

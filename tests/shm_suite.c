@@ -205,6 +205,28 @@ START_TEST(modes_are_exact)
 }
 END_TEST
 
+/* A program without standard streams writes to them all the same. */
+static void without_streams(void *arg)
+{
+	struct ipck_shm *nameless, *named, *same;
+
+	for (int fd = 0; fd <= 2; fd++)
+		close(fd);
+	nameless = make(NULL, 100);
+	named = make(arg, 100);
+	same = find(arg);
+	ck_that(ipck_shm_fd(nameless) > 2 && ipck_shm_fd(named) > 2 && ipck_shm_fd(same) > 2);
+	ck_that(write(1, "x", 1) < 0 && write(2, "x", 1) < 0);
+	ck_ok(ipck_shm_unlink(arg));
+	_exit(0);
+}
+
+START_TEST(no_segment_is_a_standard_stream)
+{
+	test_join(test_fork(without_streams, (char *)test_name("streams")));
+}
+END_TEST
+
 /* ---- several at once ---- */
 
 #define RACERS 4
@@ -444,6 +466,7 @@ void shm_suite(Suite *s, const char *name, SFun setup, bool sealed)
 	tcase_add_test(tc, bad_options);
 	tcase_add_test(tc, a_name_is_of_one_segment);
 	tcase_add_test(tc, modes_are_exact);
+	tcase_add_test(tc, no_segment_is_a_standard_stream);
 	tcase_add_loop_test(tc, one_of_many_creators_wins, 0, 2);
 	tcase_add_loop_test(tc, segments_come_and_go, 0, 2);
 	tcase_add_test(tc, by_fork);

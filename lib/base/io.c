@@ -84,8 +84,9 @@ int io_dup_to(int fd, int *copy)
 {
 	int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
+	/* EINVAL: the process may not have a descriptor 3. */
 	if (duplicate < 0)
-		return -errno;
+		return errno == EINVAL ? -EMFILE : -errno;
 	*copy = duplicate;
 	return 0;
 }

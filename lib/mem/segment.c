@@ -101,11 +101,13 @@ static int fill(int fd, void *arg)
 	return pwrite(fd, &h.magic, sizeof(h.magic), 0) < 0 ? -errno : 0;
 }
 
+/* What cannot be read is not proven to be unfilled, and nobody takes it over. */
 static bool filled(int fd)
 {
 	uint64_t magic = 0;
+	ssize_t n = pread(fd, &magic, sizeof(magic), 0);
 
-	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic != 0;
+	return n < 0 || (n == sizeof(magic) && magic != 0);
 }
 
 int segment_create(struct segment *seg, const struct segment_plan *plan)

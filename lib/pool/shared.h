@@ -71,7 +71,7 @@ struct block {
 	uint64_t in, in_size;               /* offset of item 0; bytes of one (imap: of the item) */
 	uint64_t out, out_size;             /* map: likewise for results */
 	uint32_t kind;
-	uint32_t retries; /* > 0: value[i] counts the tries left until item i is final */
+	uint32_t retries; /* > 0: tries[i] is set */
 	uint32_t serial;  /* of the filling: tells its results from an earlier one's */
 	uint32_t count;   /* read without a claim as a hint: relaxed */
 	uint32_t unwanted; /* parent, at any time: nobody wants the results */
@@ -93,9 +93,12 @@ struct block {
 	uint32_t passes;
 
 	ALIGNED(CACHE_LINE) uint16_t state[BLOCK_ITEMS];
-	/* Of a final item: the status' value; before: tries left.  Who makes the state
-	 * writes it first.  An imap block has one item: value[1] is the claim of a worker
-	 * that was lost with it, and a small input lies behind. */
+	/* How often item i may still be run again.  Set at filling; lowered by the master,
+	 * or the parent, that accounts for a death. */
+	uint16_t tries[BLOCK_ITEMS];
+	/* Of a final item: the status' value.  Who makes the state writes it first.  An
+	 * imap block has one item: value[1] is the claim of a worker that was lost with it,
+	 * and a small input lies behind. */
 	int32_t value[BLOCK_ITEMS];
 };
 

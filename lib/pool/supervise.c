@@ -79,7 +79,7 @@ static void replace_master(struct ipck_pool *pool)
 	bool expected = load_seq(&shm->state) != POOL_OPEN || load_acquire(&shm->fault);
 	uint32_t started = load_acquire(&shm->started), lost;
 
-	if (io_poll(pool->presence, ipck_in_ns(TICK_NS), 0) < 0)
+	if (io_poll(pool->presence, ipck_in_ns(TICK_NS / 10), 0) < 0)
 		return;
 	forget_master(pool);
 	lost = pool_account(shm, 0, expected ? IPCK_CANCELED : IPCK_KILLED, SIGKILL);
@@ -104,14 +104,6 @@ static void replace_master(struct ipck_pool *pool)
 	pool_progress(shm);
 }
 
-/* One that says it is leaving has ended in a moment, and tells nobody then. */
-static bool master_has_ended(struct ipck_pool *pool)
-{
-	if (load_acquire(&pool->shm->leaving))
-		return ipck_process_join(pool->master, ipck_in_ns(TICK_NS)) == 0;
-	return !ipck_process_alive(pool->master);
-}
-
 void pool_watch(struct ipck_pool *pool)
 {
 	if (pool->threads && !pool->ended && load_acquire(&pool->shm->alive) == 0) {
@@ -119,7 +111,13 @@ void pool_watch(struct ipck_pool *pool)
 			pthread_join(pool->threads[i].id, NULL);
 		pool->ended = true;
 	}
-	if (pool->master && master_has_ended(pool))
+	if (!pool->master || pool->ended)
+		;
+	else if (load_acquire(&pool->shm->leaving))
+		/* Its workers are buried and accounted for.  Its own end is waited for
+		 * when the pool is freed. */
+		pool->ended = true;
+	else if (!ipck_process_alive(pool->master))
 		replace_master(pool);
 	if (pool_alive(pool) < 0)
 		imap_cancel_all(pool);

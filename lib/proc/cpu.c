@@ -3,6 +3,7 @@
 #include "proc/cpu.h"
 
 #include <ipckit/process.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,14 @@ int cpu_affinity_count(void)
 	return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+/* Whole CPUs of so many microseconds in each period; 0: no limit, or none that counts. */
+static int quota_cpus(long long quota, long long period)
+{
+	if (quota <= 0 || period <= 0)
+		return 0;
+	return (int)MIN(quota / period + (quota % period > 0), INT_MAX);
+}
+
 /* "QUOTA PERIOD" or "max PERIOD": the CPUs of it, rounded up, or 0 for no limit. */
 static int read_cpu_max(const char *path)
 {
@@ -41,7 +50,7 @@ static int read_cpu_max(const char *path)
 		return 0;
 	n = fscanf(f, "%lld %lld", &quota, &period);
 	fclose(f);
-	return n == 2 && quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+	return n == 2 ? quota_cpus(quota, period) : 0;
 }
 
 static long long read_number(const char *path)
@@ -66,7 +75,7 @@ static int read_cfs(const char *directory)
 	quota = read_number(path);
 	snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", directory);
 	period = read_number(path);
-	return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+	return quota_cpus(quota, period);
 }
 
 static int tighter(int limit, int found)

@@ -106,11 +106,11 @@ static long find_fd(const char *list, const char *name)
 	size_t length = strlen(name);
 
 	while (*list) {
-		const char *colon = strchr(list, ':');
+		const char *colon = list + strcspn(list, ":,");
 		char *end;
 		long fd;
 
-		if (!colon || colon == list)
+		if (*colon != ':' || colon == list)
 			return -2;
 		errno = 0;
 		fd = strtol(colon + 1, &end, 10);

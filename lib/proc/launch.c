@@ -197,10 +197,29 @@ static int open_pidfd(struct ipck_process *p)
 }
 #endif
 
+#ifdef HAVE_PIDFD
+/* It has ended, and somebody else has reaped it: nobody can tell how.  Its sentinel
+ * is a pipe that nobody writes to. */
+static int watch_nobody(struct ipck_process *p)
+{
+	int fds[2], rc = io_pipe(fds);
+
+	if (rc < 0)
+		return rc;
+	close(fds[1]);
+	p->fd = fds[0];
+	p->ended = true;
+	return 0;
+}
+#endif
+
 static int watch(struct launch *l)
 {
 #ifdef HAVE_PIDFD
 	int rc = open_pidfd(l->process);
+
+	if (rc == -ESRCH)
+		return watch_nobody(l->process);
 
 	if (rc == -EMFILE || rc == -ENFILE) {
 		/* The child runs already: it is given the place of the null device,

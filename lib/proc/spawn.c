@@ -108,12 +108,29 @@ __attribute__((noinline)) static pid_t launch_program(struct program *p)
 	local_forking(false);
 	if (pid < 0)
 		return -(errno == EAGAIN ? ENOMEM : errno);
-	io_close(&local.report[1]);
+	/* Not closed: the number stays ours until nobody has the write end, see below. */
+	dup3(local.report[0], local.report[1], O_CLOEXEC);
 	if (io_read(local.report[0], &error, sizeof(error)) != sizeof(error))
 		return pid;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return -error;
+}
+
+/*
+ * A plain fork() by another thread copies the descriptors, then the memory.  If it
+ * has copied the write end, the read above waits until its hook has closed it, by
+ * these numbers: so they are forgotten only after that.  Forgotten before they are
+ * closed: from then on they may be others', and what a child keeps of ours is a
+ * read end, which holds nobody up.
+ */
+static void close_report(void)
+{
+	int fds[2] = {local.report[0], local.report[1]};
+
+	local.report[0] = local.report[1] = -1;
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static int spawn_locked(struct ipck_process **out, struct program *p, const struct ipck_process_opts *opts)
@@ -127,13 +144,11 @@ static int spawn_locked(struct ipck_process **out, struct program *p, const stru
 	pid = handover_make(&p->handover, p->launch.opts.env, p->launch.opts.pass, p->launch.opts.pass_count);
 	if (pid < 0)
 		goto finish;
-	/* Known to the fork hook: another thread's child must not hold it open. */
 	pid = io_pipe(local.report);
 	if (pid < 0)
 		goto free_handover;
 	pid = launch_program(p);
-	io_close(&local.report[0]);
-	io_close(&local.report[1]);
+	close_report();
 free_handover:
 	handover_free(&p->handover);
 finish:
