@@ -127,7 +127,8 @@ static int nothing(const void *in, void *out, const void *arg)
 
 START_TEST(test_bad_sizes)
 {
-	struct ipck_pool *pool = pool_new(_i, 1);
+	struct ipck_pool *pool = pool_new(_i, 3);
+	const size_t most = PTRDIFF_MAX / 4;
 	char x = 0;
 	static const struct {
 		size_t n, in, out;
@@ -150,6 +151,10 @@ START_TEST(test_bad_sizes)
 	/* More than the machine has. */
 	ck_err(ipck_pool_map(pool, nothing, &x, 1, (size_t)1 << 60, &x, 1, NULL, IPCK_FOREVER), ENOSPC);
 	ck_err(ipck_pool_map(pool, nothing, NULL, 1, 0, &x, (size_t)1 << 60, NULL, IPCK_FOREVER), ENOSPC);
+	for (size_t n = 1; n <= 8; n++) {
+		ck_err(ipck_pool_map(pool, nothing, &x, n, most / n, &x, most, NULL, IPCK_FOREVER), ENOSPC);
+		ck_err(ipck_pool_map(pool, nothing, &x, n, most, &x, n < 8 ? most : 1, NULL, IPCK_FOREVER), ENOSPC);
+	}
 	/* As many as can be counted, of nothing. */
 	ck_err(ipck_pool_map(pool, wait_at_gate, NULL, SSIZE_MAX / 4, 0, NULL, 0, NULL, IPCK_NOWAIT), ETIMEDOUT);
 	open_gate();

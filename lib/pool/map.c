@@ -77,6 +77,9 @@ static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 	m->per_block = choose_per_block(m);
 	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
 	m->stride = m->out_at + ROUND_UP(m->per_block * m->out_size, (size_t)CACHE_LINE);
+	/* Their sum for all flights must not overflow. */
+	if (m->stride > PTRDIFF_MAX / (2 * POOL_WORKERS_MAX))
+		return -ENOSPC;
 	m->n_flights = choose_flights(m);
 	m->flights = calloc(m->n_flights, sizeof(*m->flights));
 	if (!m->flights) {
