@@ -42,7 +42,8 @@ bool lifeline_arm(int fd, bool group)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	fcntl(fd, F_SETOWN, group ? -getpid() : getpid());
+	if (fcntl(fd, F_SETOWN, group ? -getpid() : getpid()) < 0)
+		return false;
 	/* Hung up before it was armed: no signal will come. */
 	return poll(&p, 1, 0) == 0;
 }

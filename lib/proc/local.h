@@ -98,7 +98,8 @@ int lifeline_open(int *fd);
 
 /*
  * In the child: from now on the kernel kills it (with `group`, its whole process
- * group) when the lifeline hangs up.  Returns false if it has hung up already.
+ * group) when the lifeline hangs up.  Returns false if it has hung up already, or
+ * cannot be armed.
  * Async-signal-safe.
  */
 bool lifeline_arm(int fd, bool group);
