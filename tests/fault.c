@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* The fault injector.  Its state is not shared: it is armed in the thread that then makes the calls. */
+/*
+ * The fault injector.  The count is one process's until it is shared; then it is
+ * that of the process and of all that it forks from then on.
+ */
 #include "fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static struct {
-	bool armed;
-	unsigned left; /* calls before the one that fails */
+#include "base/atomic.h"
+
+struct count {
+	uint32_t armed;
+	uint32_t calls, first; /* made since, and the one that fails */
 	enum fault_how how;
 	const char *call; /* that failed first */
 	int error;
+};
+static struct count own, *count = &own;
+
+static struct {
 	unsigned lacks, uid;
 	bool interruptible;
 	long blocks;
@@ -24,18 +37,16 @@ static struct {
 
 void fault_arm(unsigned n, enum fault_how how)
 {
-	fault.left = n;
-	fault.how = how;
-	fault.call = NULL;
-	fault.armed = true;
+	*count = (struct count){.first = n, .how = how};
+	store_release(&count->armed, 1);
 }
 
 bool fault_disarm(const char **call, int *error)
 {
-	fault.armed = false;
-	*call = fault.call;
-	*error = fault.error;
-	return fault.call != NULL;
+	store_release(&count->armed, 0);
+	*call = load_acquire(&count->call);
+	*error = *call ? count->error : 0;
+	return *call != NULL;
 }
 
 void fault_lack(unsigned lacks)
@@ -45,7 +56,7 @@ void fault_lack(unsigned lacks)
 
 long fault_blocks(void)
 {
-	return fault.blocks;
+	return load_relaxed(&fault.blocks);
 }
 
 void fault_other_user(unsigned uid)
@@ -61,18 +72,18 @@ void fault_interruptible(bool yes)
 /* Whether this call is to fail; errno is set. */
 static bool fails(const char *call, int error)
 {
-	if (!fault.armed)
+	uint32_t n;
+
+	if (!load_acquire(&count->armed))
 		return false;
-	if (fault.call) {
-		errno = error;
-		return fault.how == FAULT_ON;
-	}
-	if (fault.left > 0) {
-		fault.left--;
+	n = add_acq_rel(&count->calls, 1);
+	if (n < count->first || (n > count->first && count->how == FAULT_ONCE))
 		return false;
+	if (n == count->first) {
+		count->error = error;
+		store_release(&count->call, call);
 	}
-	fault.call = call;
-	fault.error = errno = error;
+	errno = error;
 	return true;
 }
 
@@ -161,6 +172,29 @@ WRAP(int, posix_fallocate, (int fd, off_t offset, off_t bytes))
 	return fails("posix_fallocate", ENOSPC) ? ENOSPC : __real_posix_fallocate(fd, offset, bytes);
 }
 
+WRAP_INT(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE)
+WRAP_INT(pid_t, fork, (void), (), EAGAIN)
+
+/* Of what is called this way only pidfd_open can fail. */
+WRAP(long, syscall, (long number, ...))
+{
+	long arg[6];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		arg[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_pidfd_open && fails("pidfd_open", ENOMEM))
+		return -1;
+	return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
+WRAP(int, pthread_create, (pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg))
+{
+	return fails("pthread_create", EAGAIN) ? EAGAIN : __real_pthread_create(id, attr, fn, arg);
+}
+
 WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
 {
 	return fails("mmap", ENOMEM) ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
@@ -168,7 +202,7 @@ WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, of
 
 static void *counted(void *block)
 {
-	fault.blocks += block != NULL;
+	add_relaxed(&fault.blocks, block != NULL);
 	return block;
 }
 
@@ -191,8 +225,19 @@ WRAP(void *, realloc, (void *old, size_t size))
 
 WRAP(void, free, (void *block))
 {
-	fault.blocks -= block != NULL;
+	add_relaxed(&fault.blocks, -(block != NULL));
 	__real_free(block);
+}
+
+void fault_share(void)
+{
+	int flags = MAP_SHARED | MAP_ANONYMOUS;
+
+	if (count != &own)
+		return;
+	count = __real_mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (count == MAP_FAILED)
+		abort();
 }
 
 WRAP(uid_t, geteuid, (void))

@@ -32,6 +32,9 @@ void fault_arm(unsigned n, enum fault_how how);
 /* No more: whether any failed; the first of them and its errno. */
 bool fault_disarm(const char **call, int *error);
 
+/* From now on the calls of this process and of those it forks are counted as one. */
+void fault_share(void);
+
 /*
  * What this system lacks, until changed.  Without O_TMPFILE only such an open
  * fails; without /proc only linkat by it.
