@@ -14,21 +14,6 @@
 
 /* ---- sizes ---- */
 
-/* Bytes that tell where they stand and whose they are. */
-static void fill(unsigned char *bytes, size_t size, uint64_t whose)
-{
-	for (size_t k = 0; k < size; k++)
-		bytes[k] = (unsigned char)(whose * 37 + k + (k >> 8) + (k >> 16));
-}
-
-static bool filled(const unsigned char *bytes, size_t size, uint64_t whose)
-{
-	for (size_t k = 0; k < size; k++)
-		if (bytes[k] != (unsigned char)(whose * 37 + k + (k >> 8) + (k >> 16)))
-			return false;
-	return true;
-}
-
 #define PIECE (size_t)RING_PIECE_MAX
 static const size_t sizes[] = {
 	0, 1, 7, 8, 100, RESULT_BUFFER - 1, RESULT_BUFFER, RESULT_BUFFER + 1, PIECE - 1, PIECE, PIECE + 1,
@@ -36,7 +21,7 @@ static const size_t sizes[] = {
 };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-/* Items of one size after another: the first 8 bytes are the number, if there is room. */
+/* Items of one size after another; a size is also whose bytes they are. */
 struct sized {
 	uint64_t next, end;
 	size_t (*size)(uint64_t i);
@@ -60,7 +45,7 @@ static int next_sized(void *ctx, const void **item, size_t *size)
 	if (s->next == s->end)
 		return 0;
 	*size = s->size(s->next++);
-	fill(s->bytes, *size, *size);
+	pattern_fill(s->bytes, *size, *size);
 	/* An empty item needs no place. */
 	*item = *size ? s->bytes : NULL;
 	return 1;
@@ -77,10 +62,10 @@ static int answer(const void *item, size_t size, const void *arg, struct ipck_re
 	const struct answer *a = arg;
 	size_t wanted = a->size == SIZE_MAX ? size : a->size, part = wanted / a->writes + 1;
 	unsigned char *bytes = malloc(wanted + 1);
-	int rc = bytes && filled(item, size, size) ? 0 : -EBADMSG;
+	int rc = bytes && pattern_is(item, size, size) ? 0 : -EBADMSG;
 
 	if (bytes)
-		fill(bytes, wanted, wanted);
+		pattern_fill(bytes, wanted, wanted);
 	for (size_t at = 0; rc == 0 && at < wanted; at += part)
 		rc = ipck_result_write(result, bytes + at, wanted - at < part ? wanted - at : part);
 	if (rc == 0)
@@ -105,7 +90,7 @@ static void run_sized(struct ipck_pool *pool, struct sized *s, const struct answ
 		ck_that(item.index == n);
 		ck_that(item.status.outcome == IPCK_DONE && item.status.value == 0);
 		ck_that(item.size == wanted);
-		ck_that(filled(item.data, item.size, wanted));
+		ck_that(pattern_is(item.data, item.size, wanted));
 	}
 	ck_that(ck_ok(ipck_imap_next(it, &item, IPCK_FOREVER)) == 0);
 	ipck_imap_close(it);
@@ -292,7 +277,7 @@ START_TEST(test_left_alone)
 		finish(&i);
 	}
 	ck_that(ck_ok(ipck_imap_next(it, &item, IPCK_FOREVER)) == 1);
-	ck_that(item.index == next && filled(item.data, item.size, big_size(next)));
+	ck_that(item.index == next && pattern_is(item.data, item.size, big_size(next)));
 	ipck_imap_close(it);
 	ipck_imap_close(wide.it);
 	free(big.bytes);

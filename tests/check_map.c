@@ -38,15 +38,18 @@ END_TEST
 
 /* ---- sizes ---- */
 
-/* Byte k of item i; of its result; of the argument. */
-static unsigned char in_byte(size_t i, size_t k)
+/* An item begins with its number, as much of it as there is room for. */
+static void make_item(unsigned char *item, size_t size, uint64_t i)
 {
-	return (unsigned char)(i * 7 + k * 3 + (k >> 8) + 1);
+	pattern_fill(item, size, size);
+	memcpy(item, &i, size < 8 ? size : 8);
 }
 
-static unsigned char out_byte(size_t i, size_t k)
+static bool is_item(const unsigned char *item, size_t size, uint64_t i)
 {
-	return (unsigned char)(i * 5 + k + (k >> 8) + 2);
+	size_t head = size < 8 ? size : 8;
+
+	return memcmp(item, &i, head) == 0 && pattern_is(item + head, size - head, size + head);
 }
 
 struct shape {
@@ -60,23 +63,20 @@ static size_t power_in(size_t size)
 	return power == 0 || power > 64 ? 64 : power;
 }
 
-/* The item's number is its first byte; all is checked, and as aligned as in an array. */
+/* All is checked; and that they are as aligned as in an array. */
 static int transform(const void *in, void *out, const void *arg)
 {
 	const struct shape *s = arg;
-	const unsigned char *from = in;
-	unsigned char *to = out;
-	size_t i = s->in ? (size_t)(unsigned char)((from[0] - 1) * 183) : 0;
+	uint64_t i = 0;
 
-	if ((uintptr_t)in % power_in(s->in) && s->in)
+	memcpy(&i, in, s->in < 8 ? s->in : 8);
+	if (s->in && (uintptr_t)in % power_in(s->in))
 		return 1;
-	if ((uintptr_t)out % power_in(s->out) && s->out)
+	if (s->out && (uintptr_t)out % power_in(s->out))
 		return 2;
-	for (size_t k = 0; k < s->in; k++)
-		if (from[k] != in_byte(i, k))
-			return 3;
-	for (size_t k = 0; k < s->out; k++)
-		to[k] = out_byte(i, k);
+	if (!is_item(in, s->in, i))
+		return 3;
+	make_item(out, s->out, i);
 	return 0;
 }
 
@@ -94,12 +94,13 @@ START_TEST(test_sizes)
 {
 	struct shape s = sizes[_i].shape;
 	size_t n = sizes[_i].n;
+	/* What of its number a small item can tell. */
+	uint64_t mask = s.in < 8 ? ((uint64_t)1 << 8 * s.in) - 1 : UINT64_MAX;
 	unsigned char *in = malloc(n * s.in + 1), *out = malloc(n * s.out + 1);
 
 	ck_that(in && out);
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < s.in; k++)
-			in[i * s.in + k] = in_byte(i, k);
+		make_item(in + i * s.in, s.in, i);
 	for (int threads = 0; threads < KINDS; threads++) {
 		struct ipck_pool *pool = pool_new(threads, 2);
 		struct ipck_status status[3000];
@@ -110,8 +111,7 @@ START_TEST(test_sizes)
 		                            IPCK_FOREVER)) == 0);
 		ck_assert(all_are(status, n, IPCK_DONE));
 		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; k < s.out; k++)
-				ck_that(out[i * s.out + k] == out_byte(s.in ? i % 256 : 0, k));
+			ck_that(is_item(out + i * s.out, s.out, i & mask));
 		pool_end(pool);
 	}
 	free(in);
@@ -127,7 +127,8 @@ static int nothing(const void *in, void *out, const void *arg)
 
 START_TEST(test_bad_sizes)
 {
-	struct ipck_pool *pool = pool_new(_i, 1);
+	struct ipck_pool *pool = pool_new(_i, 3);
+	const size_t most = PTRDIFF_MAX / 4;
 	char x = 0;
 	static const struct {
 		size_t n, in, out;
@@ -150,6 +151,10 @@ START_TEST(test_bad_sizes)
 	/* More than the machine has. */
 	ck_err(ipck_pool_map(pool, nothing, &x, 1, (size_t)1 << 60, &x, 1, NULL, IPCK_FOREVER), ENOSPC);
 	ck_err(ipck_pool_map(pool, nothing, NULL, 1, 0, &x, (size_t)1 << 60, NULL, IPCK_FOREVER), ENOSPC);
+	for (size_t n = 1; n <= 8; n++) {
+		ck_err(ipck_pool_map(pool, nothing, &x, n, most / n, &x, most, NULL, IPCK_FOREVER), ENOSPC);
+		ck_err(ipck_pool_map(pool, nothing, &x, n, most, &x, n < 8 ? most : 1, NULL, IPCK_FOREVER), ENOSPC);
+	}
 	/* As many as can be counted, of nothing. */
 	ck_err(ipck_pool_map(pool, wait_at_gate, NULL, SSIZE_MAX / 4, 0, NULL, 0, NULL, IPCK_NOWAIT), ETIMEDOUT);
 	open_gate();
@@ -163,15 +168,13 @@ END_TEST
 static int read_argument(const void *in, void *out, const void *arg)
 {
 	size_t size = *(const size_t *)in;
-	const unsigned char *bytes = arg;
 
 	if (!size || !arg)
 		return size || arg;
 	if ((uintptr_t)arg % 64)
 		return 2;
-	for (size_t k = 0; k < size; k++)
-		if (bytes[k] != in_byte(size, k))
-			return 3;
+	if (!pattern_is(arg, size, size))
+		return 3;
 	*(unsigned char *)out = 1;
 	return 0;
 }
@@ -186,8 +189,7 @@ START_TEST(test_arguments)
 		size_t size = argument_sizes[a], in[50];
 		unsigned char *arg = malloc(size + 1), out[50];
 
-		for (size_t k = 0; k < size; k++)
-			arg[k] = in_byte(size, k);
+		pattern_fill(arg, size, size);
 		for (int i = 0; i < 50; i++)
 			in[i] = size;
 		ck_that(ck_ok(ipck_pool_map(pool, read_argument, in, 50, sizeof(*in), out, 1,
@@ -273,9 +275,15 @@ static size_t shared_bytes(const struct ipck_pool *pool)
 	return (size_t)st.st_size;
 }
 
+#ifdef TEST_THREAD_SANITIZER
+#define ITEMS 1000000
+#else
+#define ITEMS 10000000
+#endif
+
 START_TEST(test_more_than_fits)
 {
-	const size_t n = 10 * 1000 * 1000;
+	const size_t n = ITEMS;
 	struct ipck_pool *pool = pool_new(_i, 2);
 	unsigned char *bytes = malloc(n);
 
@@ -286,7 +294,7 @@ START_TEST(test_more_than_fits)
 	ck_that(ck_ok(ipck_pool_map(pool, add_one, bytes, n, 1, bytes, 1, NULL, IPCK_FOREVER)) == 0);
 	for (size_t i = 0; i < n; i++)
 		ck_that(bytes[i] == (unsigned char)(i * 31 + 1));
-	ck_assert_uint_lt(shared_bytes(pool), n / 2);
+	ck_assert_uint_lt(shared_bytes(pool), 4 << 20);
 	free(bytes);
 	pool_end(pool);
 }

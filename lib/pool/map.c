@@ -77,6 +77,9 @@ static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 	m->per_block = choose_per_block(m);
 	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
 	m->stride = m->out_at + ROUND_UP(m->per_block * m->out_size, (size_t)CACHE_LINE);
+	/* Their sum for all flights must not overflow. */
+	if (m->stride > PTRDIFF_MAX / (2 * POOL_WORKERS_MAX))
+		return -ENOSPC;
 	m->n_flights = choose_flights(m);
 	m->flights = calloc(m->n_flights, sizeof(*m->flights));
 	if (!m->flights) {
@@ -226,11 +229,12 @@ static int map_run(struct map *m, struct ipck_deadline deadline)
 		bool any = receive_all(m, look_closely(m));
 		int rc = 0;
 
-		any |= send_all(m);
-		if (m->ended < m->n && !any) {
-			rc = pool_wait(pool, seen, deadline);
+		/* Before waiting: a worker may wait for us to take its result of an imap. */
+		if (!any)
 			pool_collect(pool);
-		}
+		any |= send_all(m);
+		if (m->ended < m->n && !any)
+			rc = pool_wait(pool, seen, deadline);
 		if (rc == 0 && m->ended < m->n)
 			rc = pool_alive(pool);
 		if (rc < 0)
