@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,10 +129,23 @@ static void discard(struct launch *l)
 		process_free(l->process);
 }
 
+/*
+ * The null device, most children's input, stays open; it is also the reserve for
+ * the pidfd.  For that its number must be within the limit, which may be lower now.
+ */
+static int keep_null(void)
+{
+	struct rlimit limit;
+
+	if (local.null >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)local.null >= limit.rlim_cur)
+		io_close(&local.null);
+	return local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
+}
+
 static int open_all(struct launch *l, const int defaults[3])
 {
 	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
+	int rc = keep_null();
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -203,8 +217,8 @@ static int watch(struct launch *l)
 	int rc = open_pidfd(l->process);
 
 	if (rc == -EMFILE || rc == -ENFILE) {
-		/* The child runs already: it is given the place of the null device,
-		 * which the next start may fail to open again. */
+		/* The child runs already: give it the place of the null device, which
+		 * the next start may fail to open again. */
 		io_close(&local.null);
 		rc = open_pidfd(l->process);
 	}
