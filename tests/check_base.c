@@ -149,7 +149,8 @@ static void write_in_pieces(void *arg)
 	unsigned char piece[2000];
 
 	for (size_t at = 0, n; at < STREAM; at += n) {
-		n = MIN(1 + test_random_below(&random, sizeof(piece)), STREAM - at);
+		n = 1 + test_random_below(&random, sizeof(piece));
+		n = MIN(n, STREAM - at);
 		for (size_t i = 0; i < n; i++)
 			piece[i] = pattern(at + i);
 		ck_that(io_write(ends[1], piece, n) == (ssize_t)n);

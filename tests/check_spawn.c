@@ -182,7 +182,8 @@ static void make_file(const char *name, const char *text, mode_t mode)
 
 #define SCRIPT "#!/bin/sh\nexit "
 
-static const char *const names[] = {"a/tool", "a/text", "a/broken", "b/tool", "b/only", "b/text", "b/odd", "a", "b", ""};
+static const char *const names[] = {"a/tool", "a/text", "a/broken", "b/tool", "b/only",
+                                    "b/text", "b/odd",  "a",        "b",      ""};
 
 static void make_files(void)
 {
@@ -275,7 +276,8 @@ START_TEST(reasons_are_told)
 {
 	struct ipck_process *p = NULL;
 	char *none[] = {NULL}, *huge[] = {(char[]){"name"}, malloc(1 << 22), NULL};
-	const struct ipck_pass good = {"name", 1}, twice[] = {{"name", 1}, {"name", 2}}, bad[] = {{"a:b", 1}, {"x", 99}};
+	const struct ipck_pass good = {"name", 1}, twice[] = {{"name", 1}, {"name", 2}};
+	const struct ipck_pass bad[] = {{"a:b", 1}, {"x", 99}};
 
 	refused(inside("none"), NULL, ENOENT);
 	refused(inside("a"), NULL, EACCES);
@@ -402,7 +404,8 @@ START_TEST(no_descriptors_leak_into_it)
 	for (int round = 0; round < 2; round++) {
 		expect_code(spawn(NULL, "fds", NULL), plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.daemon = true), "fds", NULL), plain + sentinel + 1);
-		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = (int[]){-2, 2, 1}), "fds", NULL), plain + sentinel);
+		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = (int[]){-2, 2, 1}), "fds", NULL),
+		            plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2), "fds", NULL), plain + sentinel + 2);
 		ck_assert_int_eq(plain_fds(), plain);
 		expect_code(start(spawn_in_daemon, &plain, IPCK_PROCESS_OPTS(.daemon = true)), 6);

@@ -25,6 +25,7 @@
 struct state {
 	struct segment segment; /* the scenario's; the victim has a copy by fork */
 	pid_t victim;
+	unsigned most_left; /* names that it may leave */
 	uint32_t stop, stopped;
 };
 
@@ -265,16 +266,36 @@ static const struct kill_sweep locked_rivals = {.name = "locked_rivals",
 
 /* ---- without a name ---- */
 
+/* Where neither memfd nor O_TMPFILE is, it has one between two calls. */
+static void *setup_nameless(unsigned lacks)
+{
+	struct state *s = setup();
+	bool memfd = false, tmpfile = false;
+
+#ifdef HAVE_MEMFD_CREATE
+	memfd = !(lacks & LACK_MEMFD);
+#endif
+#ifdef HAVE_O_TMPFILE
+	tmpfile = !(lacks & LACK_TMPFILE);
+#endif
+	fault_lack(lacks);
+	s->most_left = !memfd && !tmpfile;
+	return s;
+}
+
+static void *setup_with_all(void)
+{
+	return setup_nameless(LACK_NOTHING);
+}
+
 static void *setup_without_memfd(void)
 {
-	fault_lack(LACK_MEMFD);
-	return setup();
+	return setup_nameless(LACK_MEMFD);
 }
 
 static void *setup_without_any(void)
 {
-	fault_lack(LACK_MEMFD | LACK_TMPFILE);
-	return setup();
+	return setup_nameless(LACK_MEMFD | LACK_TMPFILE);
 }
 
 static void create_nameless(void *ctx)
@@ -310,44 +331,19 @@ static unsigned leftovers(pid_t pid)
 	return n;
 }
 
-static void nothing_left(void *ctx, const struct kill_point *point)
-{
-	struct state *s = ctx;
-
-	(void)point;
-	kill_check(s->victim == 0 || leftovers(s->victim) == 0);
-	works();
-}
-
-/* Where neither memfd nor O_TMPFILE is: nothing, or between two calls a name without memory. */
 static void no_memory_left(void *ctx, const struct kill_point *point)
 {
 	struct state *s = ctx;
 
-	kill_check(s->victim == 0 || leftovers(s->victim) <= (point->kind != KILL_NONE));
+	kill_check(s->victim == 0 || leftovers(s->victim) <= (point->kind == KILL_NONE ? 0 : s->most_left));
 	works();
 }
 
-static const struct kill_sweep nameless = {
-	.name = "nameless", .marked = true, .setup = setup, .victim = create_nameless, .survive = nothing_left};
-#ifdef HAVE_O_TMPFILE
-static const struct kill_sweep without_memfd = {.name = "without_memfd",
-                                                .marked = true,
-                                                .setup = setup_without_memfd,
-                                                .victim = create_nameless,
-                                                .survive = nothing_left};
-#else
-static const struct kill_sweep without_memfd = {.name = "without_memfd",
-                                                .marked = true,
-                                                .setup = setup_without_memfd,
-                                                .victim = create_nameless,
-                                                .survive = no_memory_left};
-#endif
-static const struct kill_sweep by_name = {.name = "by_name",
-                                          .marked = true,
-                                          .setup = setup_without_any,
-                                          .victim = create_nameless,
-                                          .survive = no_memory_left};
+#define NAMELESS(set_up) .marked = true, .setup = set_up, .victim = create_nameless, .survive = no_memory_left
+
+static const struct kill_sweep nameless = {.name = "nameless", NAMELESS(setup_with_all)};
+static const struct kill_sweep without_memfd = {.name = "without_memfd", NAMELESS(setup_without_memfd)};
+static const struct kill_sweep by_name = {.name = "by_name", NAMELESS(setup_without_any)};
 
 /* ---- growth ---- */
 

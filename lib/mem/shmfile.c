@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ static int make_path(char path[PATH_SIZE], const char *name)
 {
 	if (!name_valid(name))
 		return -EINVAL;
-	snprintf(path, PATH_SIZE, SHM_DIR "/ipck.%s", name);
+	strcpy(stpcpy(path, SHM_DIR "/ipck."), name);
 	return 0;
 }
 

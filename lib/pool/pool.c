@@ -14,7 +14,7 @@
 #include "pool/internal.h"
 #include "proc/cpu.h"
 
-/* A wait spins about 10 us before it sleeps, if another CPU can do something. */
+/* A wait spins about 10 us before it sleeps, if that takes no CPU from a worker. */
 #define SPIN_TURNS 200
 
 /* After the master's grace and its SIGKILLs: it must be stopped, or worse. */
@@ -32,7 +32,7 @@ static size_t choose_reach(size_t bytes)
 static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blocks)
 {
 	struct segment_plan plan = {.kind = SEGMENT_POOL, .bytes = pool_shm_size(workers, blocks)};
-	int rc = -ENOMEM;
+	int rc = -ENOMEM, cpus = cpu_affinity_count();
 
 	for (plan.reach = choose_reach(plan.bytes); rc == -ENOMEM && plan.reach >= plan.bytes; plan.reach /= 2)
 		rc = segment_create(&pool->segment, &plan);
@@ -40,7 +40,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 		return rc;
 	pool->shm = segment_body(&pool->segment);
 	pool_shm_init(pool->shm, workers, blocks);
-	pool->shm->spin = cpu_affinity_count() > 1 ? SPIN_TURNS : 0;
+	pool->shm->spin = cpus > 1 && workers <= (uint32_t)cpus ? SPIN_TURNS : 0;
 	pool_set_low(pool);
 	return arena_init(&pool->arena, &pool->segment, plan.bytes);
 }

@@ -117,6 +117,7 @@ static void release(struct launch *l)
 	launch_close_stdio(l);
 	io_close(&l->cwd);
 	io_close(&l->line);
+	io_close(&l->place);
 	io_close(&l->sentinel[1]);
 }
 
@@ -139,7 +140,11 @@ static int open_all(struct launch *l, const int defaults[3])
 		rc = open_cwd(l->opts.cwd, &l->cwd);
 	if (rc == 0 && l->process->daemon)
 		rc = lifeline_open(&l->line);
-#ifndef HAVE_PIDFD
+#ifdef HAVE_PIDFD
+	/* Its pidfd can only be had when the child runs already. */
+	if (rc == 0)
+		rc = io_dup_to(local.null, &l->place);
+#else
 	if (rc == 0)
 		rc = io_pipe(l->sentinel);
 #endif
@@ -151,7 +156,7 @@ int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const
 	sigset_t all;
 	int rc;
 
-	*l = (struct launch){.stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .sentinel = {-1, -1}};
+	*l = (struct launch){.stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .place = -1, .sentinel = {-1, -1}};
 	rc = opts_copy(&l->opts, sizeof(l->opts), opts);
 	if (rc == 0)
 		rc = local_prepare();
@@ -220,13 +225,6 @@ static int watch(struct launch *l)
 
 	if (rc == -ESRCH)
 		return watch_nobody(l->process);
-
-	if (rc == -EMFILE || rc == -ENFILE) {
-		/* The child runs already: it is given the place of the null device,
-		 * which the next start may fail to open again. */
-		io_close(&local.null);
-		rc = open_pidfd(l->process);
-	}
 	return rc;
 #else
 	l->process->fd = l->sentinel[0];
