@@ -110,6 +110,14 @@ static int run_worker(void *arg)
 
 /* ---- the master ---- */
 
+static void tell_of_death(struct master *m)
+{
+	add_seq(&m->shm->deaths, 1);
+	pool_progress(m->shm);
+	/* An item may be FREE again, or left by a hint that was not followed. */
+	evcount_notify(&m->shm->work, EVCOUNT_ALL);
+}
+
 static int start_worker(struct master *m, uint32_t place)
 {
 	struct recruit recruit = {m, place};
@@ -122,8 +130,13 @@ static int start_worker(struct master *m, uint32_t place)
 	keep = KEEP_HELD;
 	rc = process_start(&p, run_worker, &recruit, &opts, false);
 	keep = KEEP_NONE;
-	if (rc < 0)
+	if (rc < 0) {
+		/* It may have been forked, have taken an item, and been killed for want of
+		 * a handle. */
+		add_relaxed(&m->shm->lost, pool_account(m->shm, (uint16_t)(place + 1), IPCK_KILLED, SIGKILL));
+		tell_of_death(m);
 		return rc;
+	}
 	m->workers[place] = p;
 	store_release(&slot->pid, (uint32_t)ipck_process_pid(p));
 	add_relaxed(&m->shm->alive, 1);
@@ -190,10 +203,7 @@ static void bury(struct master *m, uint32_t place)
 		return;
 	add_relaxed(&m->shm->replaced, 1);
 	count_barren(m, slot, code, signal);
-	add_seq(&m->shm->deaths, 1);
-	pool_progress(m->shm);
-	/* An item may be FREE again, or left by a hint that was not followed. */
-	evcount_notify(&m->shm->work, EVCOUNT_ALL);
+	tell_of_death(m);
 }
 
 /* Buries who has ended; returns how many live. */
