@@ -259,7 +259,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 		rc = watch(l);
 		if (rc < 0) {
 			/* Another thread has taken that place. */
-			kill(pid, SIGKILL);
+			kill(l->opts.group ? -pid : pid, SIGKILL);
 			waitpid(pid, NULL, 0);
 		}
 	}
