@@ -215,7 +215,8 @@ static void read_ahead(void *arg)
 	expect_code(start(read_input, NULL, NULL), 200);
 	expect_code(start(read_input, NULL, IPCK_PROCESS_OPTS(.stdio = (int[]){file, -1, -1})), 'A');
 	ck_that(getchar() == 'b');
-	ck_that(ungetc('b', stdin) == 'b' && getchar() == 'b');
+	/* Put back and taken again: "cd" is still there, in another place. */
+	ck_that(ungetc('x', stdin) == 'x' && getchar() == 'x');
 	ck_that(write(fds[1], "ij", 2) == 2);
 	expect_code(start(read_input, NULL, IPCK_PROCESS_OPTS(.stdio = inherit)), 'i');
 	ck_that(getchar() == 'c' && getchar() == 'd');

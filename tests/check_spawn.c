@@ -388,10 +388,18 @@ static const int sentinel = 0;
 static const int sentinel = 1;
 #endif
 
+struct daemons {
+	int plain, depth;
+};
+
+/* It is a daemon too, with a line; those of the daemons above are not handed on. */
 static int spawn_in_daemon(void *arg)
 {
-	/* It is a daemon too, with a line; that of this one is not handed on. */
-	expect_code(spawn(NULL, "fds", NULL), *(int *)arg + sentinel + 1);
+	struct daemons *d = arg;
+
+	expect_code(spawn(NULL, "fds", NULL), d->plain + sentinel + 1);
+	if (--d->depth > 0)
+		expect_code(start(spawn_in_daemon, d, NULL), 6);
 	return 6;
 }
 
@@ -400,6 +408,7 @@ START_TEST(no_descriptors_leak_into_it)
 	const struct ipck_pass pass[] = {{"one", 1}, {"two", 2}};
 	struct ipck_process *siblings[6];
 	int plain = plain_fds();
+	struct daemons daemons = {plain, 3};
 
 	for (int round = 0; round < 2; round++) {
 		expect_code(spawn(NULL, "fds", NULL), plain + sentinel);
@@ -408,7 +417,7 @@ START_TEST(no_descriptors_leak_into_it)
 		            plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2), "fds", NULL), plain + sentinel + 2);
 		ck_assert_int_eq(plain_fds(), plain);
-		expect_code(start(spawn_in_daemon, &plain, IPCK_PROCESS_OPTS(.daemon = true)), 6);
+		expect_code(start(spawn_in_daemon, &daemons, IPCK_PROCESS_OPTS(.daemon = true)), 6);
 		for (int i = 0; round == 0 && i < 6; i++)
 			siblings[i] = i % 2 ? start(child_pause, NULL, NULL) :
 			                      spawn(IPCK_PROCESS_OPTS(.daemon = true), "pause", NULL);
@@ -494,35 +503,38 @@ START_TEST(threads_spawn_at_once)
 }
 END_TEST
 
-static bool stop_forking;
+#define FORKS 150
+
+static int forking, spawning;
 
 /* Children that live until the end: one that held a spawn's pipe would hold the spawn. */
 static void fork_or_spawn(unsigned i, void *arg)
 {
-	pid_t pids[100];
-	int n = 0;
+	pid_t pids[FORKS];
 
 	if (i == 0) {
-		spawn_some(i, arg);
-		__atomic_store_n(&stop_forking, true, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+			expect_code(spawn(NULL, "exit", "1", NULL), 1);
+		__atomic_store_n(&spawning, 0, __ATOMIC_SEQ_CST);
 		return;
 	}
-	while (n < 100 && !__atomic_load_n(&stop_forking, __ATOMIC_SEQ_CST)) {
+	for (int n = 0; n < FORKS; n++) {
 		pids[n] = fork();
 		if (pids[n] == 0)
-			child_pause(NULL);
-		n++;
-		usleep(500);
+			child_pause(arg);
+		usleep(200);
 	}
-	TEST_UNTIL(__atomic_load_n(&stop_forking, __ATOMIC_SEQ_CST));
-	while (n > 0)
-		test_kill(pids[--n]);
+	__atomic_sub_fetch(&forking, 1, __ATOMIC_SEQ_CST);
+	TEST_UNTIL(!__atomic_load_n(&spawning, __ATOMIC_SEQ_CST));
+	for (int n = 0; n < FORKS; n++)
+		test_kill(pids[n]);
 }
 
 START_TEST(plain_forks_do_not_hold_a_spawn)
 {
-	stop_forking = false;
-	test_threads(2, fork_or_spawn, NULL);
+	forking = 2;
+	spawning = 1;
+	test_threads(3, fork_or_spawn, NULL);
 }
 END_TEST
 
