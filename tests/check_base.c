@@ -149,7 +149,8 @@ static void write_in_pieces(void *arg)
 	unsigned char piece[2000];
 
 	for (size_t at = 0, n; at < STREAM; at += n) {
-		n = MIN(1 + test_random_below(&random, sizeof(piece)), STREAM - at);
+		n = 1 + test_random_below(&random, sizeof(piece));
+		n = MIN(n, STREAM - at);
 		for (size_t i = 0; i < n; i++)
 			piece[i] = pattern(at + i);
 		ck_that(io_write(ends[1], piece, n) == (ssize_t)n);
@@ -279,6 +280,35 @@ START_TEST(poll_waits_as_the_deadline_says)
 }
 END_TEST
 
+/* Where standard streams were closed, nothing new stands in for them. */
+static void without_streams(void *arg)
+{
+	int ends[2], fd = -7, lifted = -7;
+
+	(void)arg;
+	for (int i = 0; i <= 2; i++)
+		close(i);
+	ck_ok(io_pipe(ends));
+	ck_that(ends[0] > 2 && ends[1] > 2);
+	ck_ok(io_open("/dev/null", O_RDWR, &fd));
+	ck_that(fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	ck_err(io_open("/dev/null/no", O_RDWR, &lifted), ENOTDIR);
+	ck_that(lifted == -7);
+	for (int i = 0; i <= 2; i++)
+		ck_that(fcntl(i, F_GETFD) < 0);
+	ck_ok(io_lift(dup(fd), &lifted));
+	ck_that(lifted > 2 && fcntl(lifted, F_GETFD) == FD_CLOEXEC);
+	ck_ok(io_lift(fd, &lifted));
+	ck_that(lifted == fd);
+	_exit(0);
+}
+
+START_TEST(descriptors_are_above_the_standard_ones)
+{
+	test_join(test_fork(without_streams, NULL));
+}
+END_TEST
+
 static void write_late(void *arg)
 {
 	int *ends = arg;
@@ -401,6 +431,7 @@ int main(void)
 	tcase_add_test(tc, reads_are_whole_under_signals);
 	tcase_add_test(tc, writes_are_whole_under_signals);
 	tcase_add_test(tc, errors_of_descriptors);
+	tcase_add_test(tc, descriptors_are_above_the_standard_ones);
 	tcase_add_test(tc, poll_waits_as_the_deadline_says);
 	tcase_add_test(tc, poll_is_not_ended_by_signals);
 	tc = test_case(s, "fork");

@@ -5,7 +5,9 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -272,6 +274,42 @@ START_TEST(the_pid_namespace_has_a_number)
 }
 END_TEST
 
+static void in_its_own(void *arg)
+{
+	struct stat st;
+
+	ck_that(stat("/proc/self/ns/pid", &st) == 0);
+	ck_that(st.st_ino != *(uint64_t *)arg);
+	ck_that(pid_namespace() == st.st_ino);
+}
+
+/* The first child that comes after is in a new one, where it has no parent to look for. */
+static void leave_namespace(void *arg)
+{
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0) {
+		printf("no pid namespace can be made here\n");
+		return;
+	}
+	pid = fork();
+	ck_that(pid >= 0);
+	if (pid == 0) {
+		in_its_own(arg);
+		_exit(0);
+	}
+	test_join(pid);
+}
+
+START_TEST(a_child_can_be_in_another_namespace)
+{
+	uint64_t here = pid_namespace();
+
+	test_join(test_fork(leave_namespace, &here));
+	ck_assert_uint_eq(pid_namespace(), here);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ident");
@@ -290,6 +328,8 @@ int main(void)
 	tcase_add_test(tc, threads_are_the_same_process);
 	tc = test_case(s, "threads");
 	tcase_add_test(tc, a_thread_lives_until_it_ends);
+	tc = test_case(s, "namespaces");
 	tcase_add_test(tc, the_pid_namespace_has_a_number);
+	tcase_add_test(tc, a_child_can_be_in_another_namespace);
 	return test_main(s);
 }

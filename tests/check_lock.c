@@ -16,7 +16,7 @@
 
 #ifdef TEST_THREAD_SANITIZER
 /* Locks are released here by those who do not hold them, and left held by those who die: on purpose. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
 	return "report_mutex_bugs=0:report_destroy_locked=0";

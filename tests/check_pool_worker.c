@@ -31,10 +31,7 @@ static int look_around(const void *in, void *out, const void *arg)
 	sigset_t mask;
 
 	(void)in, (void)arg;
-	s->pid = getpid();
-	s->group = getpgrp();
-	s->parent = getppid();
-	s->worker = ipck_pool_worker();
+	*s = (struct surroundings){getpid(), getpgrp(), getppid(), .worker = ipck_pool_worker()};
 	s->null_input = fstat(0, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	for (int sig = 1; sig <= SIGSYS; sig++) {

@@ -326,9 +326,9 @@ int main(int argc, char **argv)
 	/* Each point in the long tier; a share of them, another each time, here. */
 	for (size_t i = 0; i < sizeof(sweeps) / sizeof(*sweeps); i++) {
 		if (!getenv("IPCK_LONG")) {
-			sweeps[i].full = 40;
+			sweeps[i].full = 24;
 			sweeps[i].stride = 7;
-			sweeps[i].max_runs = 60;
+			sweeps[i].max_runs = 44;
 		}
 		sweeps[i].limit = 20;
 		list[i] = &sweeps[i];

@@ -18,10 +18,17 @@ static int nothing(void *arg)
 	return 0;
 }
 
+/* Twice the same, so that a period can begin anywhere; its length is prime. */
+#define PERIOD 4099
+static unsigned char pattern[2 * PERIOD];
+
 static void prime(void)
 {
+	struct test_random r = test_random(0);
 	struct ipck_process *p;
 
+	test_random_bytes(&r, pattern, PERIOD);
+	memcpy(pattern + PERIOD, pattern, PERIOD);
 	ck_ok(ipck_process_start(&p, nothing, NULL, NULL));
 	ck_ok(ipck_process_join(p, IPCK_FOREVER));
 	ck_ok(ipck_process_close(p));
@@ -85,6 +92,20 @@ unsigned pool_calls(struct ipck_pool *pool)
 	calls = pool->calls;
 	pthread_mutex_unlock(&pool->mutex);
 	return calls;
+}
+
+void pattern_fill(void *bytes, size_t size, uint64_t whose)
+{
+	for (size_t at = 0; at < size; at += PERIOD)
+		memcpy((char *)bytes + at, pattern + whose % PERIOD, size - at < PERIOD ? size - at : PERIOD);
+}
+
+bool pattern_is(const void *bytes, size_t size, uint64_t whose)
+{
+	for (size_t at = 0; at < size; at += PERIOD)
+		if (memcmp((const char *)bytes + at, pattern + whose % PERIOD, size - at < PERIOD ? size - at : PERIOD))
+			return false;
+	return true;
 }
 
 int triple(const void *in, void *out, const void *arg)

@@ -56,6 +56,10 @@ void pool_works(struct ipck_pool *pool, size_t n);
 /* Whether all of the statuses are that. */
 bool all_are(const struct ipck_status *status, size_t n, enum ipck_outcome outcome);
 
+/* Bytes by which it can be told where they stand and whose they are. */
+void pattern_fill(void *bytes, size_t size, uint64_t whose);
+bool pattern_is(const void *bytes, size_t size, uint64_t whose);
+
 /* The task of pool_works: uint64_t to uint64_t, x -> 3 x + 1. */
 int triple(const void *in, void *out, const void *arg);
 

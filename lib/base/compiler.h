@@ -23,6 +23,15 @@
 /* n rounded up to a multiple of a, a power of two. */
 #define ROUND_UP(n, a) (((n) + ((a)-1)) & ~(__typeof__(n))((a)-1))
 
+/* gcc says it by a macro, clang by a feature. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__) || defined(__arm__)

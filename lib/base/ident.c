@@ -98,7 +98,17 @@ bool ident_dead(struct ident id)
 
 uint64_t pid_namespace(void)
 {
+	/* A process never changes its own, but a child can be in another; as above. */
+	static uint64_t known;
+	static uint32_t known_epoch;
+	uint32_t now = fork_epoch() + 1;
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+	if (load_acquire(&known_epoch) == now)
+		return load_relaxed(&known);
+	if (stat("/proc/self/ns/pid", &st) < 0)
+		return 0;
+	store_relaxed(&known, st.st_ino);
+	store_release(&known_epoch, now);
+	return st.st_ino;
 }

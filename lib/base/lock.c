@@ -9,6 +9,10 @@
 #include "base/compiler.h"
 #include "base/ident.h"
 
+#ifdef THREAD_SANITIZER
+#include <sanitizer/tsan_interface.h>
+#endif
+
 int lock_init(struct robust_lock *lock)
 {
 	pthread_mutexattr_t attr;
@@ -61,13 +65,27 @@ static int acquired(struct robust_lock *lock, int rc)
 	return IPCK_OWNER_DIED;
 }
 
+/* The thread sanitizer has to be told of clocklock; of trylock and unlock it knows. */
+#ifdef THREAD_SANITIZER
+#define BEFORE_LOCK(mutex) __tsan_mutex_pre_lock(mutex, __tsan_mutex_try_lock)
+#define AFTER_LOCK(mutex, locked) \
+	__tsan_mutex_post_lock(mutex, __tsan_mutex_try_lock | ((locked) ? 0 : __tsan_mutex_try_lock_failed), 0)
+#else
+#define BEFORE_LOCK(mutex) ((void)0)
+#define AFTER_LOCK(mutex, locked) ((void)0)
+#endif
+
 static int lock_until(struct robust_lock *lock, int64_t now, int64_t until)
 {
 #ifdef HAVE_PTHREAD_MUTEX_CLOCKLOCK
 	struct timespec ts = clock_timespec(until);
+	int rc;
 
 	(void)now;
-	return pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts);
+	BEFORE_LOCK(&lock->mutex);
+	rc = pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts);
+	AFTER_LOCK(&lock->mutex, rc == 0 || rc == EOWNERDEAD);
+	return rc;
 #else
 	struct timespec pause = {.tv_nsec = 50000};
 	int rc = pthread_mutex_trylock(&lock->mutex);

@@ -13,7 +13,7 @@
 #include "base/atomic.h"
 #include "base/compiler.h"
 
-#define RING_BYTES 65536u
+#define RING_BYTES 32768u
 
 /* The largest piece: a quarter, so that a writer need not wait for an empty ring. */
 #define RING_PIECE_MAX (RING_BYTES / 4 - 64)

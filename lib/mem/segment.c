@@ -101,11 +101,13 @@ static int fill(int fd, void *arg)
 	return pwrite(fd, &h.magic, sizeof(h.magic), 0) < 0 ? -errno : 0;
 }
 
+/* What cannot be read is not proven to be unfilled, and nobody takes it over. */
 static bool filled(int fd)
 {
 	uint64_t magic = 0;
+	ssize_t n = pread(fd, &magic, sizeof(magic), 0);
 
-	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic != 0;
+	return n < 0 || (n == sizeof(magic) && magic != 0);
 }
 
 int segment_create(struct segment *seg, const struct segment_plan *plan)
@@ -133,6 +135,7 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 {
 	struct segment_header h;
 	struct stat st;
+	ssize_t n;
 	int rc;
 
 	if (fstat(fd, &st) < 0)
@@ -141,8 +144,9 @@ static int adopt(struct segment *seg, enum segment_kind kind, int fd, bool any_o
 		return -EPROTO;
 	if (!any_owner && st.st_uid != geteuid() && st.st_uid != 0)
 		return -EPERM;
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
-		return -EPROTO;
+	n = pread(fd, &h, sizeof(h), 0);
+	if (n != sizeof(h))
+		return n < 0 ? -errno : -EPROTO;
 	rc = check_header(&h, kind, (size_t)st.st_size);
 	if (rc < 0)
 		return rc;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/io.h"
 #include "base/name.h"
 
 #define SHM_DIR "/dev/shm"
@@ -28,13 +30,21 @@ static int make_path(char path[PATH_SIZE], const char *name)
 {
 	if (!name_valid(name))
 		return -EINVAL;
-	snprintf(path, PATH_SIZE, SHM_DIR "/ipck.%s", name);
+	strcpy(stpcpy(path, SHM_DIR "/ipck."), name);
 	return 0;
 }
 
 static const char *posix_name(const char *path)
 {
 	return path + sizeof(SHM_DIR) - 1;
+}
+
+/* Where a standard stream was closed, what is written to it must not land in a segment. */
+static int lift(int fd)
+{
+	int rc = fd < 0 ? fd : io_lift(fd, &fd);
+
+	return rc < 0 ? rc : fd;
 }
 
 /*
@@ -114,7 +124,7 @@ static int nameless(void)
 
 int shmfile_anonymous(shmfile_fill *fill, void *arg)
 {
-	int fd = nameless(), rc;
+	int fd = lift(nameless()), rc;
 
 	if (fd < 0)
 		return fd;
@@ -139,6 +149,9 @@ static int create_linked(const char *path, mode_t mode, shmfile_fill *fill, void
 
 	if (fd < 0)
 		return errno == EISDIR || errno == ENOENT ? -EOPNOTSUPP : -errno;
+	fd = lift(fd);
+	if (fd < 0)
+		return fd;
 	rc = fill(fd, arg);
 	if (rc < 0)
 		goto close_file;
@@ -163,10 +176,11 @@ static int flock_retry(int fd, int operation)
 	return 0;
 }
 
-/* What has the name is not ours to use: of another user, or no file at all. */
+/* What has the name is not ours to use: of another user, or no file at all (glibc
+ * says EINVAL for a directory; the name is good). */
 static bool is_foreign(int error)
 {
-	return error == EACCES || error == EISDIR || error == ELOOP || error == ENXIO;
+	return error == EACCES || error == EINVAL || error == EISDIR || error == ELOOP || error == ENXIO;
 }
 
 /* A new empty file of that name, or the one that has it. */
@@ -210,7 +224,7 @@ static int fill_locked(int fd, const char *path, mode_t mode, shmfile_fill *fill
 static int create_locked(const char *path, mode_t mode, shmfile_fill *fill, shmfile_filled *filled, void *arg)
 {
 	for (;;) {
-		int fd = open_or_make(path), rc;
+		int fd = lift(open_or_make(path)), rc;
 
 		if (fd < 0)
 			return fd;
@@ -257,6 +271,9 @@ int shmfile_open(const char *name, shmfile_filled *filled)
 	fd = shm_open(posix_name(path), O_RDWR, 0);
 	if (fd < 0)
 		return is_foreign(errno) && errno != EACCES ? -EPROTO : -errno;
+	fd = lift(fd);
+	if (fd < 0)
+		return fd;
 	if (filled(fd))
 		return fd;
 	/* Its creator may be filling it, under the lock; without that it is nobody's. */

@@ -13,7 +13,7 @@
 /* Makes an empty file whole: 0 or -errno.  Can be called again, for another file. */
 typedef int shmfile_fill(int fd, void *arg);
 
-/* Whether the file was made whole. */
+/* Whether the file was made whole; true also if that cannot be told. */
 typedef bool shmfile_filled(int fd);
 
 /* A close-on-exec fd of a file nobody else can find, sealed against shrinking, or -errno. */

@@ -127,9 +127,9 @@ void block_close(struct pool_shm *shm, uint32_t index)
 
 static bool account_item(struct block *b, uint32_t i, enum ipck_outcome outcome, int value)
 {
-	if (b->retries && b->value[i] > 0 && !load_relaxed(&b->unwanted)) {
+	if (b->retries && b->tries[i] > 0 && !load_relaxed(&b->unwanted)) {
 		/* A master killed here costs the item a try more: it is still claimed. */
-		b->value[i]--;
+		b->tries[i]--;
 		store_release(&b->state[i], ITEM_FREE);
 		next_gen(b);
 		return false;

@@ -26,32 +26,35 @@ struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct cal
 	b->fn = call->function;
 	b->kind = call->kind;
 	b->arg = call->argument->offset;
-	b->arg_size = call->argument->size;
+	b->arg_size = call->argument->arg_size;
 	b->retries = call->retries;
 	b->serial = ++pool->serial;
 	return b;
 }
 
-int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size)
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t arg_size, size_t extra)
 {
 	struct argument *a;
+	size_t behind = ROUND_UP(arg_size, (size_t)CACHE_LINE);
 	int rc = 0;
 
-	if (size && !arg)
-		return -EINVAL;
+	if (arg_size > PTRDIFF_MAX / 4)
+		return -ENOSPC;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	a->refs = 1;
-	if (size)
-		rc = arena_alloc(&pool->arena, size, &a->offset);
+	if (behind + extra)
+		rc = arena_alloc(&pool->arena, behind + extra, &a->offset);
 	if (rc < 0) {
 		free(a);
 		return rc;
 	}
-	a->size = size;
-	if (size)
-		memcpy((char *)pool->shm + a->offset, arg, size);
+	a->size = behind + extra;
+	a->arg_size = arg_size;
+	a->extra_at = a->offset + behind;
+	if (arg_size)
+		memcpy((char *)pool->shm + a->offset, arg, arg_size);
 	call->argument = a;
 	return 0;
 }
@@ -87,11 +90,8 @@ void pool_abandon(struct ipck_pool *pool, uint32_t block, struct buffer *buffer,
 		pool_return_block(pool, block);
 		return;
 	}
-	o = malloc(sizeof(*o));
-	/* Without memory to remember it the block stays in use until the pool ends. */
-	if (!o)
-		return;
-	*o = (struct orphan){block, *buffer, argument, pool->orphans};
+	o = &pool->orphan_nodes[block];
+	*o = (struct orphan){*buffer, argument, pool->orphans};
 	argument->refs++;
 	pool->orphans = o;
 	*buffer = (struct buffer){0};
@@ -102,15 +102,16 @@ static void free_orphans(struct ipck_pool *pool)
 	struct orphan **at = &pool->orphans, *o;
 
 	while ((o = *at)) {
-		if (!block_is_final(pool_block(pool->shm, o->block))) {
+		uint32_t block = (uint32_t)(o - pool->orphan_nodes);
+
+		if (!block_is_final(pool_block(pool->shm, block))) {
 			at = &o->next;
 			continue;
 		}
 		*at = o->next;
 		buffer_free(pool, &o->buffer);
 		argument_put(pool, o->argument);
-		pool_return_block(pool, o->block);
-		free(o);
+		pool_return_block(pool, block);
 	}
 }
 

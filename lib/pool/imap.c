@@ -152,7 +152,7 @@ static void send(struct ipck_imap *it, struct imap_item *item, const void *data,
 		done(item);
 		return;
 	}
-	b->value[0] = (int32_t)b->retries;
+	b->tries[0] = (uint16_t)b->retries;
 	b->value[1] = 0;
 	item->serial = b->serial;
 	pool->items[item->block] = item;
@@ -283,7 +283,7 @@ static int imap_new(struct ipck_imap **out, struct ipck_pool *pool, const struct
 	it->ordered = ordered;
 	it->window = opts->window ? opts->window : 4 * (size_t)pool->shm->workers;
 	it->last = &it->first;
-	rc = call_begin(&it->call, pool, opts->arg, opts->arg_size);
+	rc = call_begin(&it->call, pool, opts->arg, opts->arg_size, 0);
 	if (rc < 0) {
 		free(it);
 		return rc;
@@ -303,13 +303,13 @@ static int begin(struct ipck_imap **out, struct ipck_pool *pool, ipck_imap_fn *f
 	struct ipck_map_opts own;
 	int rc = fn && input ? opts_copy(&own, sizeof(own), opts) : -EINVAL;
 
-	if (rc == 0 && own.retries < 0)
+	if (rc == 0 && (own.retries < 0 || (own.arg_size && !own.arg)))
 		rc = -EINVAL;
 	if (rc == 0)
 		rc = pool_enter(pool, (uintptr_t)fn);
 	if (rc < 0)
 		return rc;
-	call.retries = (uint32_t)own.retries;
+	call.retries = MIN((uint32_t)own.retries, (uint32_t)UINT16_MAX);
 	rc = imap_new(out, pool, &call, input, ctx, &own, ordered);
 	pthread_mutex_unlock(&pool->mutex);
 	return rc;

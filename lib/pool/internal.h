@@ -18,9 +18,12 @@
 #include "pool/shared.h"
 #include "pool/worker.h"
 
-/* The argument block of a call: freed with the last block that uses it. */
+/* The shared memory of a call: its argument block, and behind it (map) the items on
+ * their way.  Freed with the last block that uses it. */
 struct argument {
-	size_t offset, size;
+	size_t offset, size; /* in the arena; size 0: none */
+	size_t arg_size;     /* of the block alone */
+	size_t extra_at;     /* offset of what is behind it */
 	unsigned refs;
 };
 
@@ -29,9 +32,9 @@ struct buffer {
 	size_t offset, size; /* size 0: none */
 };
 
-/* A block whose call has ended before its items were final. */
+/* A block whose call has ended before its items were final.  There is one for each
+ * block, so that ending a call needs no memory. */
 struct orphan {
-	uint32_t block;
 	struct buffer buffer;
 	struct argument *argument;
 	struct orphan *next;
@@ -96,7 +99,8 @@ struct ipck_pool {
 	uint32_t *landed;           /* blocks of imap whose last piece was taken */
 	uint32_t n_landed;
 	struct gathering *gathering; /* by worker */
-	struct orphan *orphans;
+	struct orphan *orphan_nodes; /* by block */
+	struct orphan *orphans;      /* those in use */
 	struct ipck_imap *imaps; /* open iterators */
 
 	char reason[160];
@@ -156,7 +160,8 @@ struct call {
 };
 struct block *pool_fill(struct ipck_pool *pool, uint32_t block, const struct call *call);
 
-int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t size);
+/* With `extra` bytes behind the argument.  -ENOMEM, -ENOSPC. */
+int call_begin(struct call *call, struct ipck_pool *pool, const void *arg, size_t arg_size, size_t extra);
 void argument_put(struct ipck_pool *pool, struct argument *argument);
 void buffer_free(struct ipck_pool *pool, struct buffer *buffer);
 

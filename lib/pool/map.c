@@ -22,7 +22,6 @@
 /* A block on its way. */
 struct flight {
 	uint32_t block;
-	struct buffer buffer; /* stays with the flight when the block comes back */
 	bool under_way;
 	size_t first, count;
 };
@@ -36,83 +35,89 @@ struct map {
 	struct ipck_status *status;
 
 	size_t per_block;
-	size_t out_at; /* of the results in a buffer */
+	size_t out_at; /* of the results behind the items of a block */
+	size_t stride; /* from one flight's items to the next's */
 	size_t next;   /* the first item not yet in a block */
 	size_t ended;  /* items that came back */
 	size_t failed; /* of them, not done */
+	bool canceled; /* some, by the pool's end */
 	struct flight *flights;
 	size_t n_flights;
 	uint32_t deaths; /* of the pool as of the last close look */
 	int64_t looked;  /* when that was */
 };
 
+/* Two for each worker, so that one is there when the first is done; helpers even
+ * out the rest.  Many items go in more, smaller ones. */
 static size_t choose_per_block(const struct map *m)
 {
-	size_t share = (m->n + 4 * m->pool->shm->workers - 1) / (4 * m->pool->shm->workers);
+	size_t workers = m->pool->shm->workers;
+	size_t share = m->n / (2 * workers) + (m->n % (2 * workers) != 0);
 	size_t bytes = m->in_size + m->out_size;
 	size_t fits = bytes ? MAX(BLOCK_BYTES / bytes, (size_t)1) : BLOCK_ITEMS;
 
 	return MIN(MIN(share, fits), (size_t)BLOCK_ITEMS);
 }
 
+static size_t choose_flights(const struct map *m)
+{
+	size_t blocks = m->n / m->per_block + (m->n % m->per_block != 0);
+
+	blocks = MIN(blocks, MAX(FLIGHT_BYTES / (m->stride + 1), (size_t)m->pool->shm->workers + 1));
+	return MIN(blocks, (size_t)m->pool->shm->blocks / 2);
+}
+
 static int map_begin(struct map *m, const struct ipck_map_opts *opts)
 {
-	struct ipck_pool *pool = m->pool;
-	size_t blocks, bytes;
+	int rc;
 
-	m->call.retries = (uint32_t)opts->retries;
-	m->status = opts->status;
-	m->deaths = load_acquire(&pool->shm->deaths);
+	m->call.retries = MIN((uint32_t)opts->retries, (uint32_t)UINT16_MAX);
+	m->deaths = load_acquire(&m->pool->shm->deaths);
 	m->looked = clock_now();
 	m->per_block = choose_per_block(m);
 	m->out_at = ROUND_UP(m->per_block * m->in_size, (size_t)CACHE_LINE);
-	bytes = m->out_at + m->per_block * m->out_size + 1;
-	blocks = (m->n + m->per_block - 1) / m->per_block;
-	blocks = MIN(blocks, MAX(FLIGHT_BYTES / bytes, (size_t)pool->shm->workers + 1));
-	blocks = MIN(blocks, (size_t)pool->shm->blocks / 2);
-	m->flights = calloc(blocks, sizeof(*m->flights));
-	if (!m->flights)
+	m->stride = m->out_at + ROUND_UP(m->per_block * m->out_size, (size_t)CACHE_LINE);
+	/* Their sum for all flights must not overflow. */
+	if (m->stride > PTRDIFF_MAX / (2 * POOL_WORKERS_MAX))
+		return -ENOSPC;
+	m->n_flights = choose_flights(m);
+	m->flights = calloc(m->n_flights, sizeof(*m->flights));
+	if (!m->flights) {
+		m->n_flights = 0;
 		return -ENOMEM;
-	m->n_flights = blocks;
-	return call_begin(&m->call, pool, opts->arg, opts->arg_size);
+	}
+	/* Where memory is short a few have to do. */
+	while ((rc = call_begin(&m->call, m->pool, opts->arg, opts->arg_size, m->n_flights * m->stride)) == -ENOSPC &&
+	       m->n_flights > 1)
+		m->n_flights /= 2;
+	return rc;
 }
 
-/* 1: a block was sent, 0: not now, or -errno: there is no room at all. */
-static int send(struct map *m, struct flight *f)
+/* Whether a block was sent: not while all are in use. */
+static bool send(struct map *m, struct flight *f)
 {
 	struct ipck_pool *pool = m->pool;
 	int64_t block = pool_take_block(pool);
 	struct block *b;
-	size_t bytes = m->out_at + m->per_block * m->out_size;
 
 	if (block < 0)
-		return 0;
-	if (!f->buffer.size && bytes) {
-		int rc = arena_alloc(&pool->arena, bytes, &f->buffer.offset);
-
-		if (rc < 0) {
-			pool_return_block(pool, (uint32_t)block);
-			return rc;
-		}
-		f->buffer.size = bytes;
-	}
+		return false;
 	f->block = (uint32_t)block;
 	f->first = m->next;
 	f->count = MIN(m->per_block, m->n - m->next);
 	f->under_way = true;
 	b = pool_fill(pool, f->block, &m->call);
-	b->in = f->buffer.offset;
+	b->in = m->call.argument->extra_at + (size_t)(f - m->flights) * m->stride;
 	b->in_size = m->in_size;
-	b->out = f->buffer.offset + m->out_at;
+	b->out = b->in + m->out_at;
 	b->out_size = m->out_size;
 	if (m->in_size)
 		memcpy((char *)pool->shm + b->in, m->in + f->first * m->in_size, f->count * m->in_size);
-	if (b->retries)
-		for (size_t i = 0; i < f->count; i++)
-			b->value[i] = (int32_t)b->retries;
+	for (size_t i = 0; b->retries && i < f->count; i++)
+		b->tries[i] = (uint16_t)b->retries;
 	m->next += f->count;
 	block_open(pool->shm, f->block, (uint32_t)f->count);
-	return 1;
+	return true;
 }
 
 static void receive_item(struct map *m, const struct block *b, size_t i, size_t index)
@@ -123,6 +128,7 @@ static void receive_item(struct map *m, const struct block *b, size_t i, size_t 
 	if (m->status)
 		m->status[index] = (struct ipck_status){outcome, valued ? b->value[i] : 0};
 	m->failed += outcome != IPCK_DONE;
+	m->canceled |= outcome == IPCK_CANCELED;
 	if (outcome == IPCK_DONE && m->out_size) {
 		const char *results = (const char *)m->pool->shm + b->out;
 
@@ -195,24 +201,23 @@ static bool look_closely(struct map *m)
 	return true;
 }
 
-/* 1: something was sent, 0: nothing could be now, or -errno. */
-static int send_all(struct map *m)
+/* Whether anything was sent. */
+static bool send_all(struct map *m)
 {
 	size_t under_way = 0, share = pool_share(m->pool);
 	bool any = false;
-	int rc = 0;
 
 	for (size_t i = 0; i < m->n_flights; i++)
 		under_way += m->flights[i].under_way;
-	for (size_t i = 0; i < m->n_flights && m->next < m->n && under_way < share && rc >= 0; i++) {
+	for (size_t i = 0; i < m->n_flights && m->next < m->n && under_way < share; i++) {
 		if (m->flights[i].under_way)
 			continue;
-		rc = send(m, &m->flights[i]);
-		any |= rc > 0;
-		under_way += rc > 0;
+		if (!send(m, &m->flights[i]))
+			break;
+		any = true;
+		under_way++;
 	}
-	/* No room for more is no error while something is under way. */
-	return rc < 0 && !under_way ? rc : any;
+	return any;
 }
 
 static int map_run(struct map *m, struct ipck_deadline deadline)
@@ -222,13 +227,15 @@ static int map_run(struct map *m, struct ipck_deadline deadline)
 	while (m->ended < m->n) {
 		uint32_t seen = load_seq(&pool->shm->progress);
 		bool any = receive_all(m, look_closely(m));
-		int rc = send_all(m);
+		int rc = 0;
 
-		if (rc == 0 && m->ended < m->n && !any) {
-			rc = pool_wait(pool, seen, deadline);
+		/* Before waiting: a worker may wait for us to take its result of an imap. */
+		if (!any)
 			pool_collect(pool);
-		}
-		if (rc >= 0 && m->ended < m->n)
+		any |= send_all(m);
+		if (m->ended < m->n && !any)
+			rc = pool_wait(pool, seen, deadline);
+		if (rc == 0 && m->ended < m->n)
 			rc = pool_alive(pool);
 		if (rc < 0)
 			return rc;
@@ -238,6 +245,8 @@ static int map_run(struct map *m, struct ipck_deadline deadline)
 
 static void cancel_rest(struct map *m)
 {
+	struct buffer none = {0};
+
 	receive_all(m, true);
 	for (size_t i = 0; i < m->n_flights; i++) {
 		struct flight *f = &m->flights[i];
@@ -254,7 +263,7 @@ static void cancel_rest(struct map *m)
 			else if (m->status)
 				m->status[f->first + k] = (struct ipck_status){IPCK_CANCELED, 0};
 		}
-		pool_abandon(m->pool, f->block, &f->buffer, m->call.argument);
+		pool_abandon(m->pool, f->block, &none, m->call.argument);
 	}
 	for (size_t i = m->next; m->status && i < m->n; i++)
 		m->status[i] = (struct ipck_status){IPCK_CANCELED, 0};
@@ -262,8 +271,6 @@ static void cancel_rest(struct map *m)
 
 static void map_end(struct map *m)
 {
-	for (size_t i = 0; i < m->n_flights; i++)
-		buffer_free(m->pool, &m->flights[i].buffer);
 	free(m->flights);
 	if (m->call.argument)
 		argument_put(m->pool, m->call.argument);
@@ -275,6 +282,7 @@ static int check(const struct map *m, const struct ipck_map_opts *opts, size_t *
 		return -EINVAL;
 	if (__builtin_mul_overflow(m->n, m->in_size, bytes) || __builtin_mul_overflow(m->n, m->out_size, bytes))
 		return -EINVAL;
+	/* The result counts items. */
 	if (m->n > PTRDIFF_MAX / 4 || m->in_size > PTRDIFF_MAX / 4 || m->out_size > PTRDIFF_MAX / 4)
 		return -EINVAL;
 	return opts->arg_size && !opts->arg ? -EINVAL : 0;
@@ -296,6 +304,7 @@ ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_fn *fn, const void *in, s
 		return rc;
 	m.call.function = (uintptr_t)fn;
 	m.call.kind = BLOCK_MAP;
+	m.status = own.status;
 	pool->calls++;
 	if (n > 0)
 		rc = map_begin(&m, &own);
@@ -304,11 +313,11 @@ ssize_t ipck_pool_map(struct ipck_pool *pool, ipck_map_fn *fn, const void *in, s
 	if (rc < 0)
 		cancel_rest(&m);
 	if (m.ended == n)
-		rc = 0;
+		rc = m.canceled ? pool_alive(pool) : 0;
 	map_end(&m);
 	pool->calls--;
-	pthread_mutex_unlock(&pool->mutex);
-	/* Who joins waits for the last call. */
+	/* Who joins waits for the last call; once unlocked the pool may be gone. */
 	pool_progress(pool->shm);
+	pthread_mutex_unlock(&pool->mutex);
 	return rc < 0 ? rc : (ssize_t)m.failed;
 }

@@ -23,25 +23,35 @@ struct master {
 	struct pool_shm *shm;
 	struct ipck_process **workers; /* by place; NULL: none */
 	uint32_t barren;               /* deaths in a row of workers that never were ready */
+	uint64_t done;                 /* items that were done at the last of them */
 	uint32_t failures;             /* forks in a row that failed */
 	bool ending;                   /* it ends the workers itself */
 };
 
 /*
- * The write end of the presence pipe.  In the parent only while it starts a
- * master; then in the master and its workers.  A child of anybody else's fork,
- * and of a worker, closes it: it must not look as if the pool were alive.
+ * The presence pipe.  `held`: its write end, in a master and its workers.  `making`:
+ * a pipe for a new master, in its parent until the master has it; the kernel writes
+ * the numbers before they exist, so the hook misses none.  Children of anybody
+ * else's fork, and of a worker's, close them all: they must not look as if the pool
+ * were alive.
  */
-static int presence_end = -1;
-static __thread bool keep_presence; /* this thread forks for the pool */
+static int held = -1;
+static int making[2] = {-1, -1};
+static __thread enum { KEEP_NONE, KEEP_MADE, KEEP_HELD } keep; /* what this thread forks */
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 
 static void reset_in_child(void)
 {
 	starting = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	if (!keep_presence)
-		io_close(&presence_end);
-	keep_presence = false;
+	if (keep != KEEP_HELD)
+		io_close(&held);
+	if (keep == KEEP_MADE) {
+		held = making[1];
+		making[1] = -1;
+	}
+	io_close(&making[0]);
+	io_close(&making[1]);
+	keep = KEEP_NONE;
 }
 
 static struct fork_hook hook = {.child = reset_in_child};
@@ -100,12 +110,6 @@ static int run_worker(void *arg)
 
 /* ---- the master ---- */
 
-static void set_fault(struct master *m, enum pool_fault fault, int value)
-{
-	m->shm->fault_value = value;
-	store_release(&m->shm->fault, (uint32_t)fault);
-}
-
 static int start_worker(struct master *m, uint32_t place)
 {
 	struct recruit recruit = {m, place};
@@ -115,9 +119,9 @@ static int start_worker(struct master *m, uint32_t place)
 	int rc;
 
 	store_relaxed(&slot->ready, 0);
-	keep_presence = true;
+	keep = KEEP_HELD;
 	rc = process_start(&p, run_worker, &recruit, &opts, false);
-	keep_presence = false;
+	keep = KEEP_NONE;
 	if (rc < 0)
 		return rc;
 	m->workers[place] = p;
@@ -126,23 +130,36 @@ static int start_worker(struct master *m, uint32_t place)
 	return 0;
 }
 
+static uint64_t items_done(struct pool_shm *shm)
+{
+	uint64_t done = 0;
+
+	for (uint32_t i = 0; i < shm->workers; i++)
+		done += load_relaxed(&pool_slot(shm, i)->done);
+	return done;
+}
+
 /* Dead, before it was ready: the pool may be unable to start at all. */
 static void count_barren(struct master *m, const struct slot *slot, int code, int signal)
 {
 	int init = load_acquire(&slot->init_result);
 
-	if (load_acquire(&slot->ready)) {
+	uint64_t done = items_done(m->shm);
+
+	/* Not in a row if it was ready, or if others have worked meanwhile. */
+	if (load_acquire(&slot->ready) || done != m->done)
 		m->barren = 0;
+	m->done = done;
+	if (load_acquire(&slot->ready))
 		return;
-	}
 	if (++m->barren < MAX(2 * m->shm->workers, (uint32_t)BARREN_MIN))
 		return;
 	if (signal)
-		set_fault(m, FAULT_SIGNAL, signal);
+		pool_break(m->shm, FAULT_SIGNAL, signal);
 	else if (init < 0)
-		set_fault(m, FAULT_INIT, init);
+		pool_break(m->shm, FAULT_INIT, init);
 	else
-		set_fault(m, FAULT_EXIT, code);
+		pool_break(m->shm, FAULT_EXIT, code);
 }
 
 /*
@@ -200,7 +217,7 @@ static bool recruit_all(struct master *m)
 
 		if (rc < 0) {
 			if (!load_relaxed(&m->shm->started) || ++m->failures > RETRIES_MAX)
-				set_fault(m, FAULT_FORK, rc);
+				pool_break(m->shm, FAULT_FORK, rc);
 			return false;
 		}
 		m->failures = 0;
@@ -259,7 +276,7 @@ static int run_master(void *arg)
 
 	m.workers = calloc(m.shm->workers, sizeof(struct ipck_process *));
 	if (!m.workers)
-		set_fault(&m, FAULT_FORK, -ENOMEM);
+		pool_break(m.shm, FAULT_FORK, -ENOMEM);
 	while (m.workers) {
 		uint32_t alive = bury_all(&m), state = load_seq(&m.shm->state);
 		bool complete = true;
@@ -283,23 +300,25 @@ static int run_master(void *arg)
 int master_start(struct ipck_process **master, int *presence, const struct pool_image *image)
 {
 	struct ipck_process_opts opts = {.size = sizeof(opts), .daemon = true, .group = true};
-	int fds[2], rc = io_pipe(fds);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	pthread_mutex_lock(&starting);
-	presence_end = fds[1];
-	keep_presence = true;
+	rc = io_pipe(making);
+	if (rc < 0)
+		goto unlock;
 	store_relaxed(&image->shm->started, 0);
 	store_relaxed(&image->shm->leaving, 0);
+	keep = KEEP_MADE;
 	rc = process_start(master, run_master, (void *)image, &opts, false);
-	keep_presence = false;
-	io_close(&presence_end);
+	keep = KEEP_NONE;
+	io_close(&making[1]);
+	if (rc == 0) {
+		*presence = making[0];
+		making[0] = -1;
+	}
+	io_close(&making[0]);
+unlock:
 	pthread_mutex_unlock(&starting);
-	if (rc < 0)
-		close(fds[0]);
-	else
-		*presence = fds[0];
 	return rc;
 }
 

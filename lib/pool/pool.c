@@ -14,7 +14,7 @@
 #include "pool/internal.h"
 #include "proc/cpu.h"
 
-/* A wait spins about 10 us before it sleeps, if another CPU can do something. */
+/* A wait spins about 10 us before it sleeps, if that takes no CPU from a worker. */
 #define SPIN_TURNS 200
 
 /* After the master's grace and its SIGKILLs: it must be stopped, or worse. */
@@ -23,16 +23,16 @@
 static size_t choose_reach(size_t bytes)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	size_t memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
+	uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_C(1) << 32;
 
-	return MAX(memory, 2 * bytes);
+	return MAX((size_t)MIN(memory, (uint64_t)SIZE_MAX / 4), 2 * bytes);
 }
 
 /* Address space for all that the machine could hold, or less if that is limited. */
 static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blocks)
 {
 	struct segment_plan plan = {.kind = SEGMENT_POOL, .bytes = pool_shm_size(workers, blocks)};
-	int rc = -ENOMEM;
+	int rc = -ENOMEM, cpus = cpu_affinity_count();
 
 	for (plan.reach = choose_reach(plan.bytes); rc == -ENOMEM && plan.reach >= plan.bytes; plan.reach /= 2)
 		rc = segment_create(&pool->segment, &plan);
@@ -40,7 +40,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 		return rc;
 	pool->shm = segment_body(&pool->segment);
 	pool_shm_init(pool->shm, workers, blocks);
-	pool->shm->spin = cpu_affinity_count() > 1 ? SPIN_TURNS : 0;
+	pool->shm->spin = cpus > 1 && workers <= (uint32_t)cpus ? SPIN_TURNS : 0;
 	pool_set_low(pool);
 	return arena_init(&pool->arena, &pool->segment, plan.bytes);
 }
@@ -50,10 +50,11 @@ static int create_tables(struct ipck_pool *pool)
 	uint32_t blocks = pool->shm->blocks, workers = pool->shm->workers;
 
 	pool->free_blocks = calloc(blocks, sizeof(*pool->free_blocks));
+	pool->orphan_nodes = calloc(blocks, sizeof(*pool->orphan_nodes));
 	pool->items = calloc(blocks, sizeof(struct imap_item *));
 	pool->landed = calloc(blocks, sizeof(*pool->landed));
 	pool->gathering = calloc(workers, sizeof(*pool->gathering));
-	if (!pool->free_blocks || !pool->items || !pool->landed || !pool->gathering)
+	if (!pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
 		return -ENOMEM;
 	while (pool->n_free < blocks) {
 		pool->free_blocks[pool->n_free] = blocks - 1 - pool->n_free;
@@ -62,13 +63,21 @@ static int create_tables(struct ipck_pool *pool)
 	return origin_note(&pool->origin);
 }
 
+/* It has said that it is leaving. */
+static void reap_master(struct ipck_pool *pool)
+{
+	if (!pool->master)
+		return;
+	while (ipck_process_join(pool->master, ipck_in_ns(TERMINATE_NS)) < 0)
+		ipck_process_kill(pool->master);
+	(void)ipck_process_close(pool->master);
+}
+
 static void free_pool(struct ipck_pool *pool)
 {
-	for (struct orphan *o = pool->orphans, *next; o; o = next) {
-		next = o->next;
+	for (struct orphan *o = pool->orphans; o; o = o->next)
 		argument_put(pool, o->argument);
-		free(o);
-	}
+	free(pool->orphan_nodes);
 	for (uint32_t i = 0; pool->gathering && i < pool->shm->workers; i++)
 		free(pool->gathering[i].data);
 	free(pool->gathering);
@@ -80,6 +89,7 @@ static void free_pool(struct ipck_pool *pool)
 	arena_fini(&pool->arena);
 	segment_close(&pool->segment);
 	io_close(&pool->presence);
+	reap_master(pool);
 	pthread_mutex_destroy(&pool->mutex);
 	free(pool);
 }
@@ -102,8 +112,7 @@ static void *run_thread(void *arg)
 	int rc = t->init ? t->init(t->init_arg) : 0;
 
 	if (rc < 0) {
-		shm->fault_value = rc;
-		store_release(&shm->fault, FAULT_INIT);
+		pool_break(shm, FAULT_INIT, rc);
 	} else {
 		worker_run(&t->worker);
 	}
@@ -325,7 +334,7 @@ static void fill_stat(struct ipck_pool *pool, struct ipck_pool_stat *stat)
 
 	stat->workers = (int)shm->workers;
 	stat->alive = (int)load_acquire(&shm->alive);
-	stat->master = pool->master ? ipck_process_pid(pool->master) : 0;
+	stat->master = pool->master && !pool->ended ? ipck_process_pid(pool->master) : 0;
 	for (uint32_t i = 0; i < shm->workers; i++)
 		stat->done += load_relaxed(&pool_slot(shm, i)->done);
 	stat->lost = load_relaxed(&shm->lost);

@@ -71,7 +71,7 @@ struct block {
 	uint64_t in, in_size;               /* offset of item 0; bytes of one (imap: of the item) */
 	uint64_t out, out_size;             /* map: likewise for results */
 	uint32_t kind;
-	uint32_t retries; /* > 0: value[i] counts the tries left until item i is final */
+	uint32_t retries; /* > 0: tries[i] is set */
 	uint32_t serial;  /* of the filling: tells its results from an earlier one's */
 	uint32_t count;   /* read without a claim as a hint: relaxed */
 	uint32_t unwanted; /* parent, at any time: nobody wants the results */
@@ -93,9 +93,12 @@ struct block {
 	uint32_t passes;
 
 	ALIGNED(CACHE_LINE) uint16_t state[BLOCK_ITEMS];
-	/* Of a final item: the status' value; before: tries left.  Who makes the state
-	 * writes it first.  An imap block has one item: value[1] is the claim of a worker
-	 * that was lost with it, and a small input lies behind. */
+	/* How often item i may still be run again.  Set at filling; lowered by the master,
+	 * or the parent, that accounts for a death. */
+	uint16_t tries[BLOCK_ITEMS];
+	/* Of a final item: the status' value.  Who makes the state writes it first.  An
+	 * imap block has one item: value[1] is the claim of a worker that was lost with it,
+	 * and a small input lies behind. */
 	int32_t value[BLOCK_ITEMS];
 };
 
@@ -162,8 +165,8 @@ struct pool_shm {
 	/* Written by the master, or by the parent when there is none. */
 	ALIGNED(FALSE_SHARING) uint32_t started; /* this master has started all its workers */
 	uint32_t leaving;                        /* it has nothing more to do than to end */
-	uint32_t fault;                          /* pool_fault, after fault_value: release */
-	int32_t fault_value;
+	uint32_t fault;      /* pool_fault; see pool_break */
+	int32_t fault_value; /* relaxed */
 	uint32_t alive;
 	uint64_t lost, replaced, masters;
 };
@@ -201,6 +204,16 @@ static inline void pool_progress(struct pool_shm *shm)
 {
 	add_seq(&shm->progress, 1);
 	evcount_notify(&shm->done, EVCOUNT_ALL);
+}
+
+/* The pool is broken.  The first reason stays, but for two threads that give theirs at once. */
+static inline void pool_break(struct pool_shm *shm, enum pool_fault fault, int value)
+{
+	if (load_relaxed(&shm->fault))
+		return;
+	store_relaxed(&shm->fault_value, value);
+	/* Release: who sees the fault sees its value. */
+	store_release(&shm->fault, (uint32_t)fault);
 }
 
 /* The bytes that the struct takes with all behind it. */

@@ -47,8 +47,7 @@ int pool_alive(struct ipck_pool *pool)
 
 static void set_fault(struct ipck_pool *pool, enum pool_fault fault, int value)
 {
-	pool->shm->fault_value = value;
-	store_release(&pool->shm->fault, (uint32_t)fault);
+	pool_break(pool->shm, fault, value);
 	pool_progress(pool->shm);
 }
 
@@ -80,7 +79,7 @@ static void replace_master(struct ipck_pool *pool)
 	bool expected = load_seq(&shm->state) != POOL_OPEN || load_acquire(&shm->fault);
 	uint32_t started = load_acquire(&shm->started), lost;
 
-	if (io_poll(pool->presence, ipck_in_ns(TICK_NS), 0) < 0)
+	if (io_poll(pool->presence, ipck_in_ns(TICK_NS / 10), 0) < 0)
 		return;
 	forget_master(pool);
 	lost = pool_account(shm, 0, expected ? IPCK_CANCELED : IPCK_KILLED, SIGKILL);
@@ -105,14 +104,6 @@ static void replace_master(struct ipck_pool *pool)
 	pool_progress(shm);
 }
 
-/* One that says it is leaving has ended in a moment, and tells nobody then. */
-static bool master_has_ended(struct ipck_pool *pool)
-{
-	if (load_acquire(&pool->shm->leaving))
-		return ipck_process_join(pool->master, ipck_in_ns(TICK_NS)) == 0;
-	return !ipck_process_alive(pool->master);
-}
-
 void pool_watch(struct ipck_pool *pool)
 {
 	if (pool->threads && !pool->ended && load_acquire(&pool->shm->alive) == 0) {
@@ -120,7 +111,13 @@ void pool_watch(struct ipck_pool *pool)
 			pthread_join(pool->threads[i].id, NULL);
 		pool->ended = true;
 	}
-	if (pool->master && master_has_ended(pool))
+	if (!pool->master || pool->ended)
+		;
+	else if (load_acquire(&pool->shm->leaving))
+		/* Its workers are buried and accounted for.  Its own end is waited for
+		 * when the pool is freed. */
+		pool->ended = true;
+	else if (!ipck_process_alive(pool->master))
 		replace_master(pool);
 	if (pool_alive(pool) < 0)
 		imap_cancel_all(pool);
@@ -185,38 +182,48 @@ int pool_start_master(struct ipck_pool *pool, struct ipck_deadline deadline)
 		if (load_acquire(&shm->started))
 			return 0;
 		if (load_acquire(&shm->fault))
-			return shm->fault_value < 0 ? shm->fault_value : -ENOTRECOVERABLE;
+			return load_relaxed(&shm->fault_value) < 0 ? load_relaxed(&shm->fault_value) : -ENOTRECOVERABLE;
 		rc = pool_wait(pool, seen, deadline);
 	}
 	return rc;
 }
 
-const char *ipck_pool_reason(struct ipck_pool *pool)
+static void write_reason(char *reason, size_t size, enum pool_fault fault, int value)
 {
-	int value = pool->shm->fault_value;
-	size_t size = sizeof(pool->reason);
-
-	switch ((enum pool_fault)load_acquire(&pool->shm->fault)) {
+	switch (fault) {
 	case FAULT_NONE:
-		return NULL;
+		break;
 	case FAULT_SIGNAL:
-		snprintf(pool->reason, size, "workers keep dying at their start: killed by signal %d (%s)", value,
+		snprintf(reason, size, "workers keep dying at their start: killed by signal %d (%s)", value,
 		         strsignal(value));
 		break;
 	case FAULT_EXIT:
-		snprintf(pool->reason, size, "workers keep ending at their start: exit code %d", value);
+		snprintf(reason, size, "workers keep ending at their start: exit code %d", value);
 		break;
 	case FAULT_INIT:
-		snprintf(pool->reason, size, "workers cannot start: init returned %d (%s)", value,
-		         ipck_strerror(value));
+		snprintf(reason, size, "workers cannot start: init returned %d (%s)", value, ipck_strerror(value));
 		break;
 	case FAULT_FORK:
-		snprintf(pool->reason, size, "workers cannot be started: %s", ipck_strerror(value));
+		snprintf(reason, size, "workers cannot be started: %s", ipck_strerror(value));
 		break;
 	case FAULT_MASTER:
-		snprintf(pool->reason, size, "the master process cannot be kept running: %s",
+		snprintf(reason, size, "the master process cannot be kept running: %s",
 		         value ? ipck_strerror(value) : "it keeps being killed");
 		break;
 	}
+}
+
+const char *ipck_pool_reason(struct ipck_pool *pool)
+{
+	enum pool_fault fault = (enum pool_fault)load_acquire(&pool->shm->fault);
+
+	/* Elsewhere nobody may unlock the mutex any more. */
+	if (fault == FAULT_NONE || pool->epoch != fork_epoch())
+		return NULL;
+	pthread_mutex_lock(&pool->mutex);
+	/* Once: others may be reading it. */
+	if (!*pool->reason)
+		write_reason(pool->reason, sizeof(pool->reason), fault, load_relaxed(&pool->shm->fault_value));
+	pthread_mutex_unlock(&pool->mutex);
 	return pool->reason;
 }

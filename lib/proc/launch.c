@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,6 +117,7 @@ static void release(struct launch *l)
 	launch_close_stdio(l);
 	io_close(&l->cwd);
 	io_close(&l->line);
+	io_close(&l->place);
 	io_close(&l->sentinel[1]);
 }
 
@@ -129,23 +129,10 @@ static void discard(struct launch *l)
 		process_free(l->process);
 }
 
-/*
- * The null device, most children's input, stays open; it is also the reserve for
- * the pidfd.  For that its number must be within the limit, which may be lower now.
- */
-static int keep_null(void)
-{
-	struct rlimit limit;
-
-	if (local.null >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)local.null >= limit.rlim_cur)
-		io_close(&local.null);
-	return local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
-}
-
 static int open_all(struct launch *l, const int defaults[3])
 {
 	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = keep_null();
+	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -153,7 +140,11 @@ static int open_all(struct launch *l, const int defaults[3])
 		rc = open_cwd(l->opts.cwd, &l->cwd);
 	if (rc == 0 && l->process->daemon)
 		rc = lifeline_open(&l->line);
-#ifndef HAVE_PIDFD
+#ifdef HAVE_PIDFD
+	/* Its pidfd can only be had when the child runs already. */
+	if (rc == 0)
+		rc = io_dup_to(local.null, &l->place);
+#else
 	if (rc == 0)
 		rc = io_pipe(l->sentinel);
 #endif
@@ -165,7 +156,7 @@ int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const
 	sigset_t all;
 	int rc;
 
-	*l = (struct launch){.stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .sentinel = {-1, -1}};
+	*l = (struct launch){.stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .place = -1, .sentinel = {-1, -1}};
 	rc = opts_copy(&l->opts, sizeof(l->opts), opts);
 	if (rc == 0)
 		rc = local_prepare();
@@ -211,17 +202,29 @@ static int open_pidfd(struct ipck_process *p)
 }
 #endif
 
+#ifdef HAVE_PIDFD
+/* It has ended, and somebody else has reaped it: nobody can tell how.  Its sentinel
+ * is a pipe that nobody writes to. */
+static int watch_nobody(struct ipck_process *p)
+{
+	int fds[2], rc = io_pipe(fds);
+
+	if (rc < 0)
+		return rc;
+	close(fds[1]);
+	p->fd = fds[0];
+	p->ended = true;
+	return 0;
+}
+#endif
+
 static int watch(struct launch *l)
 {
 #ifdef HAVE_PIDFD
 	int rc = open_pidfd(l->process);
 
-	if (rc == -EMFILE || rc == -ENFILE) {
-		/* The child runs already: give it the place of the null device, which
-		 * the next start may fail to open again. */
-		io_close(&local.null);
-		rc = open_pidfd(l->process);
-	}
+	if (rc == -ESRCH)
+		return watch_nobody(l->process);
 	return rc;
 #else
 	l->process->fd = l->sentinel[0];

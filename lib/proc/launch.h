@@ -18,6 +18,7 @@ struct launch {
 	int stdio[3];    /* close-on-exec duplicates above 2, or -1: as it is */
 	int cwd;         /* of the directory, or -1 */
 	int line;        /* a daemon's own description of the lifeline, or -1 */
+	int place;       /* keeps a descriptor's place for the pidfd, or -1 */
 	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
 	sigset_t mask;   /* the caller's */
 	uint32_t caught; /* standard signals that have a handler */

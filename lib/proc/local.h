@@ -47,7 +47,7 @@ struct process_local {
 	unsigned started;             /* children so far, for their names */
 	int lifeline[2];              /* -1 until the first start */
 	int line;                     /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
-	int null;                     /* the null device, for most children's input, and as a reserve; or -1 */
+	int null;                     /* the null device, for most children's input; -1 until the first start */
 	int report[2];                /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;                 /* portable: our write end towards the parent, else -1 */
 };

@@ -24,10 +24,9 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	local.line = l->line;
 	launch_apply(l);
 	launch_close_stdio(l);
-	if (l->cwd >= 0)
-		close(l->cwd);
-	if (l->sentinel[0] >= 0)
-		close(l->sentinel[0]);
+	io_close(&l->cwd);
+	io_close(&l->place);
+	io_close(&l->sentinel[0]);
 	set_mask(&l->mask);
 	code = fn(arg);
 	process_finish(code);
