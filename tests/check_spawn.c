@@ -182,8 +182,9 @@ static void make_file(const char *name, const char *text, mode_t mode)
 
 #define SCRIPT "#!/bin/sh\nexit "
 
-static const char *const names[] = {"a/tool", "a/text", "a/broken", "b/tool", "b/only",
-                                    "b/text", "b/odd",  "a",        "b",      ""};
+static const char *const names[] = {
+	"a/tool", "a/text", "a/broken", "b/tool", "b/only", "b/text", "b/odd", "a", "b", "",
+};
 
 static void make_files(void)
 {
@@ -196,7 +197,10 @@ static void make_files(void)
 	make_file("b/tool", SCRIPT "3\n", 0755);
 	make_file("b/only", SCRIPT "4\n", 0644);
 	make_file("b/text", SCRIPT "5\n", 0755);
-	make_file("b/odd", "\x7f" "ELF and no more", 0755);
+	make_file("b/odd",
+	          "\x7f"
+	          "ELF and no more",
+	          0755);
 	ck_that(chdir(directory) == 0);
 }
 
@@ -406,6 +410,7 @@ static int spawn_in_daemon(void *arg)
 START_TEST(no_descriptors_leak_into_it)
 {
 	const struct ipck_pass pass[] = {{"one", 1}, {"two", 2}};
+	const int streams[3] = {IPCK_STDIO_NULL, 2, 1};
 	struct ipck_process *siblings[6];
 	int plain = plain_fds();
 	struct daemons daemons = {plain, 3};
@@ -413,14 +418,13 @@ START_TEST(no_descriptors_leak_into_it)
 	for (int round = 0; round < 2; round++) {
 		expect_code(spawn(NULL, "fds", NULL), plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.daemon = true), "fds", NULL), plain + sentinel + 1);
-		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = (int[]){-2, 2, 1}), "fds", NULL),
-		            plain + sentinel);
+		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = streams), "fds", NULL), plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2), "fds", NULL), plain + sentinel + 2);
 		ck_assert_int_eq(plain_fds(), plain);
 		expect_code(start(spawn_in_daemon, &daemons, IPCK_PROCESS_OPTS(.daemon = true)), 6);
 		for (int i = 0; round == 0 && i < 6; i++)
-			siblings[i] = i % 2 ? start(child_pause, NULL, NULL) :
-			                      spawn(IPCK_PROCESS_OPTS(.daemon = true), "pause", NULL);
+			siblings[i] = i % 2 ? start(child_pause, NULL, NULL)
+			                    : spawn(IPCK_PROCESS_OPTS(.daemon = true), "pause", NULL);
 	}
 	for (int i = 0; i < 6; i++)
 		kill_and_close(siblings[i]);
@@ -470,8 +474,8 @@ END_TEST
 
 START_TEST(damaged_variable)
 {
-	static const char *const damaged[] = {"x", ":", "x:", ":1", "x:y", "x:-1", "x:1y", "a:1x:1", "x:99999999999",
-	                                      "x:4000000", "a:1,,x:1"};
+	static const char *const damaged[] = {
+		"x", ":", "x:", ":1", "x:y", "x:-1", "x:1y", "a:1x:1", "x:99999999999", "x:4000000", "a:1,,x:1"};
 
 	ck_err(ipck_inherited("x"), ENOENT);
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
