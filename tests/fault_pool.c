@@ -229,9 +229,18 @@ static int echo(const void *item, size_t size, const void *arg, struct ipck_resu
 	return ipck_result_write(result, item, size);
 }
 
-/* An item is done, or says that there was no room for it. */
-static void check_item(const struct ipck_item *item)
+/* An item is done, or says that there was no room for it, or no worker that could run. */
+static void check_item(struct ipck_pool *pool, const struct ipck_item *item)
 {
+	if (item->status.outcome == IPCK_CANCELED) {
+		hold(ipck_pool_reason(pool));
+		return;
+	}
+	/* A worker for which there was no handle is killed, perhaps with an item. */
+	if (item->status.outcome == IPCK_KILLED) {
+		hold(item->status.value == SIGKILL);
+		return;
+	}
 	if (item->status.outcome != IPCK_DONE) {
 		hold(item->status.outcome == IPCK_FAILED);
 		hold(is_told(item->status.value));
@@ -241,14 +250,14 @@ static void check_item(const struct ipck_item *item)
 	hold(memcmp(item->data, in, item->size) == 0);
 }
 
-static void take_all(struct ipck_imap *it, const struct inputs *inputs)
+static void take_all(struct ipck_pool *pool, struct ipck_imap *it, const struct inputs *inputs)
 {
 	struct ipck_item item;
 	size_t given = 0;
 	int rc;
 
 	while ((rc = ipck_imap_next(it, &item, IPCK_FOREVER)) == 1) {
-		check_item(&item);
+		check_item(pool, &item);
 		given++;
 	}
 	/* An error comes once, behind all that was read: only an item for which there
@@ -266,14 +275,13 @@ static void imap(struct ipck_pool *pool)
 		struct inputs inputs = {0};
 		const struct ipck_map_opts *opts = IPCK_MAP_OPTS(.arg = in, .arg_size = ITEM);
 		struct ipck_imap *it;
-		int rc = (ordered ? ipck_pool_imap : ipck_pool_imap_unordered)(&it, pool, echo, next_input, &inputs,
-		                                                               opts);
+		int rc = (ordered ? ipck_pool_imap : ipck_pool_imap_unordered)(&it, pool, echo, next_input, &inputs, opts);
 
 		if (rc < 0) {
 			hold(is_told(rc));
 			continue;
 		}
-		take_all(it, &inputs);
+		take_all(pool, it, &inputs);
 		ipck_imap_close(it);
 	}
 }
@@ -305,7 +313,7 @@ static void join_then_take(bool threads)
 		rc = ipck_pool_join(pool, IPCK_FOREVER);
 		hold(rc == 0 || is_told(rc));
 		if (rc == 0)
-			take_all(it, &inputs);
+			take_all(pool, it, &inputs);
 		ipck_imap_close(it);
 	}
 	ipck_pool_free(pool);
