@@ -148,7 +148,7 @@ END_TEST
 
 /* ---- map ---- */
 
-enum { ITEMS = 64, ITEM = 60000 };
+enum { ITEMS = 24, INPUTS = 16, ITEM = 60000 };
 static unsigned char in[ITEMS * ITEM], out[ITEMS * ITEM];
 
 static int copy(const void *from, void *to, const void *arg)
@@ -216,7 +216,7 @@ static int next_input(void *ctx, const void **item, size_t *size)
 {
 	struct inputs *i = ctx;
 
-	if (i->next == ITEMS / 4)
+	if (i->next == INPUTS)
 		return 0;
 	*item = in;
 	*size = i->next++ % 2 ? ITEM : 10;
@@ -229,9 +229,13 @@ static int echo(const void *item, size_t size, const void *arg, struct ipck_resu
 	return ipck_result_write(result, item, size);
 }
 
-/* An item is done, or says that there was no room for it. */
-static void check_item(const struct ipck_item *item)
+/* An item is done, or says that there was no room for it, or no worker that could run. */
+static void check_item(struct ipck_pool *pool, const struct ipck_item *item)
 {
+	if (item->status.outcome == IPCK_CANCELED) {
+		hold(ipck_pool_reason(pool));
+		return;
+	}
 	if (item->status.outcome != IPCK_DONE) {
 		hold(item->status.outcome == IPCK_FAILED);
 		hold(is_told(item->status.value));
@@ -241,14 +245,14 @@ static void check_item(const struct ipck_item *item)
 	hold(memcmp(item->data, in, item->size) == 0);
 }
 
-static void take_all(struct ipck_imap *it, const struct inputs *inputs)
+static void take_all(struct ipck_pool *pool, struct ipck_imap *it, const struct inputs *inputs)
 {
 	struct ipck_item item;
 	size_t given = 0;
 	int rc;
 
 	while ((rc = ipck_imap_next(it, &item, IPCK_FOREVER)) == 1) {
-		check_item(&item);
+		check_item(pool, &item);
 		given++;
 	}
 	/* An error comes once, behind all that was read: only an item for which there
@@ -272,7 +276,7 @@ static void imap(struct ipck_pool *pool)
 			hold(is_told(rc));
 			continue;
 		}
-		take_all(it, &inputs);
+		take_all(pool, it, &inputs);
 		ipck_imap_close(it);
 	}
 }
@@ -304,7 +308,7 @@ static void join_then_take(bool threads)
 		rc = ipck_pool_join(pool, IPCK_FOREVER);
 		hold(rc == 0 || is_told(rc));
 		if (rc == 0)
-			take_all(it, &inputs);
+			take_all(pool, it, &inputs);
 		ipck_imap_close(it);
 	}
 	ipck_pool_free(pool);
