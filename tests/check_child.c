@@ -215,7 +215,8 @@ static void read_ahead(void *arg)
 	expect_code(start(read_input, NULL, NULL), 200);
 	expect_code(start(read_input, NULL, IPCK_PROCESS_OPTS(.stdio = (int[]){file, -1, -1})), 'A');
 	ck_that(getchar() == 'b');
-	ck_that(ungetc('b', stdin) == 'b' && getchar() == 'b');
+	/* Put back and taken again: "cd" is still there, in another place. */
+	ck_that(ungetc('x', stdin) == 'x' && getchar() == 'x');
 	ck_that(write(fds[1], "ij", 2) == 2);
 	expect_code(start(read_input, NULL, IPCK_PROCESS_OPTS(.stdio = inherit)), 'i');
 	ck_that(getchar() == 'c' && getchar() == 'd');
@@ -491,6 +492,41 @@ START_TEST(streams_closed_in_the_parent)
 }
 END_TEST
 
+/* Descriptors: the parent's, but its lifeline; no more from generation to generation. */
+
+static int count_generations(void *arg)
+{
+	int fds = count_fds();
+
+	if (--*(int *)arg > 0)
+		expect_code(start(count_generations, arg, IPCK_PROCESS_OPTS(.cwd = "/")), fds);
+	return fds;
+}
+
+START_TEST(descriptors_do_not_grow)
+{
+	const int streams[3] = {2, IPCK_STDIO_NULL, 1};
+	struct ipck_process *sibling = start(child_pause, NULL, IPCK_PROCESS_OPTS(.daemon = true));
+	int fds = count_fds() - 1;
+
+#ifndef HAVE_PIDFD
+	fds++;
+#endif
+	for (int i = 0; i < 4; i++) {
+		const struct ipck_process_opts opts = {
+			.size = sizeof(opts),
+			.daemon = i & 1,
+			.cwd = i & 2 ? "/" : NULL,
+			.stdio = i & 2 ? streams : NULL,
+		};
+		int depth = 3;
+
+		expect_code(start(count_generations, &depth, &opts), fds + (i & 1));
+	}
+	kill_and_close(sibling);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("child");
@@ -506,5 +542,6 @@ int main(void)
 	tcase_add_test(tc, a_child_may_have_threads);
 	tcase_add_test(tc, streams_in_all_permutations);
 	tcase_add_loop_test(tc, streams_closed_in_the_parent, 0, 8);
+	tcase_add_test(tc, descriptors_do_not_grow);
 	return test_main(s);
 }

@@ -251,6 +251,45 @@ START_TEST(others_survive_a_killed_parent)
 }
 END_TEST
 
+/* The parent dies while its daemon is born: before that could be told of it. */
+
+static void outlive_parent(void)
+{
+	pid_t parent = getppid();
+
+	record->pids[0] = getpid();
+	kill(parent, SIGKILL);
+	TEST_UNTIL(getppid() != parent);
+	__atomic_store_n(&record->ready, 1, __ATOMIC_SEQ_CST);
+}
+
+static int come_to_life(void *arg)
+{
+	__atomic_store_n(&record->done, 1, __ATOMIC_SEQ_CST);
+	return child_pause(arg);
+}
+
+static void die_at_birth(void *arg)
+{
+	const struct ipck_process_opts opts = {.size = sizeof(opts), .daemon = true, .group = *(int *)arg};
+	struct ipck_process *p;
+
+	pthread_atfork(NULL, NULL, outlive_parent);
+	ck_ok(ipck_process_start(&p, come_to_life, arg, &opts));
+	child_pause(arg);
+}
+
+START_TEST(a_daemon_is_not_born_without_a_parent)
+{
+	int group = _i;
+	pid_t pid = middle(die_at_birth, &group, 1);
+
+	expect_dead(1);
+	test_kill(pid);
+	ck_assert_int_eq(record->done, 0);
+}
+END_TEST
+
 /* What the parent forks without the library does not keep its daemons alive. */
 
 static void have_plain_forks(void *arg)
@@ -423,6 +462,7 @@ int main(void)
 	tcase_add_test(tc, exit_ends_daemons_and_joins_others);
 	tcase_add_test(tc, exit_while_threads_close);
 	tcase_add_test(tc, daemons_die_with_a_killed_parent);
+	tcase_add_loop_test(tc, a_daemon_is_not_born_without_a_parent, 0, 2);
 	tcase_add_test(tc, others_survive_a_killed_parent);
 	tcase_add_test(tc, plain_forks_do_not_hold_the_lifeline);
 	tcase_add_loop_test(tc, daemons_that_are_programs_die, 0, 2);

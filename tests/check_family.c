@@ -118,6 +118,38 @@ START_TEST(a_plain_fork_is_a_main_process)
 }
 END_TEST
 
+/* Also one that another thread makes in the middle of a start. */
+
+#define FORKS 100
+
+static void start_or_fork(unsigned i, void *arg)
+{
+	int *left = arg, status;
+
+	if (i == 0) {
+		while (__atomic_load_n(left, __ATOMIC_SEQ_CST))
+			expect_code(start(child_nothing, NULL, NULL), 0);
+		return;
+	}
+	for (int n = 0; n < FORKS; n++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(ipck_process_parent() || ipck_process_pid(ipck_process_current()) != getpid());
+		ck_that(waitpid(pid, &status, 0) == pid);
+		ck_that(status == 0);
+	}
+	__atomic_sub_fetch(left, 1, __ATOMIC_SEQ_CST);
+}
+
+START_TEST(plain_forks_beside_starts)
+{
+	int left = 2;
+
+	test_threads(3, start_or_fork, &left);
+}
+END_TEST
+
 /* Current and parent */
 
 START_TEST(join_on_oneself)
@@ -337,6 +369,7 @@ int main(void)
 	tcase_add_test(tc, a_name_can_be_long);
 	tcase_add_test(tc, names_of_many_generations);
 	tcase_add_test(tc, a_plain_fork_is_a_main_process);
+	tcase_add_test(tc, plain_forks_beside_starts);
 	tcase_add_test(tc, join_on_oneself);
 	tcase_add_test(tc, a_child_knows_its_parent);
 	tcase_add_test(tc, a_child_notices_the_end_of_its_parent);

@@ -182,8 +182,9 @@ static void make_file(const char *name, const char *text, mode_t mode)
 
 #define SCRIPT "#!/bin/sh\nexit "
 
-static const char *const names[] = {"a/tool", "a/text", "a/broken", "b/tool", "b/only",
-                                    "b/text", "b/odd",  "a",        "b",      ""};
+static const char *const names[] = {
+	"a/tool", "a/text", "a/broken", "b/tool", "b/only", "b/text", "b/odd", "a", "b", "",
+};
 
 static void make_files(void)
 {
@@ -196,7 +197,10 @@ static void make_files(void)
 	make_file("b/tool", SCRIPT "3\n", 0755);
 	make_file("b/only", SCRIPT "4\n", 0644);
 	make_file("b/text", SCRIPT "5\n", 0755);
-	make_file("b/odd", "\x7f" "ELF and no more", 0755);
+	make_file("b/odd",
+	          "\x7f"
+	          "ELF and no more",
+	          0755);
 	ck_that(chdir(directory) == 0);
 }
 
@@ -388,30 +392,39 @@ static const int sentinel = 0;
 static const int sentinel = 1;
 #endif
 
+struct daemons {
+	int plain, depth;
+};
+
+/* It is a daemon too, with a line; those of the daemons above are not handed on. */
 static int spawn_in_daemon(void *arg)
 {
-	/* It is a daemon too, with a line; that of this one is not handed on. */
-	expect_code(spawn(NULL, "fds", NULL), *(int *)arg + sentinel + 1);
+	struct daemons *d = arg;
+
+	expect_code(spawn(NULL, "fds", NULL), d->plain + sentinel + 1);
+	if (--d->depth > 0)
+		expect_code(start(spawn_in_daemon, d, NULL), 6);
 	return 6;
 }
 
 START_TEST(no_descriptors_leak_into_it)
 {
 	const struct ipck_pass pass[] = {{"one", 1}, {"two", 2}};
+	const int streams[3] = {IPCK_STDIO_NULL, 2, 1};
 	struct ipck_process *siblings[6];
 	int plain = plain_fds();
+	struct daemons daemons = {plain, 3};
 
 	for (int round = 0; round < 2; round++) {
 		expect_code(spawn(NULL, "fds", NULL), plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.daemon = true), "fds", NULL), plain + sentinel + 1);
-		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = (int[]){-2, 2, 1}), "fds", NULL),
-		            plain + sentinel);
+		expect_code(spawn(IPCK_PROCESS_OPTS(.cwd = "/", .stdio = streams), "fds", NULL), plain + sentinel);
 		expect_code(spawn(IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2), "fds", NULL), plain + sentinel + 2);
 		ck_assert_int_eq(plain_fds(), plain);
-		expect_code(start(spawn_in_daemon, &plain, IPCK_PROCESS_OPTS(.daemon = true)), 6);
+		expect_code(start(spawn_in_daemon, &daemons, IPCK_PROCESS_OPTS(.daemon = true)), 6);
 		for (int i = 0; round == 0 && i < 6; i++)
-			siblings[i] = i % 2 ? start(child_pause, NULL, NULL) :
-			                      spawn(IPCK_PROCESS_OPTS(.daemon = true), "pause", NULL);
+			siblings[i] = i % 2 ? start(child_pause, NULL, NULL)
+			                    : spawn(IPCK_PROCESS_OPTS(.daemon = true), "pause", NULL);
 	}
 	for (int i = 0; i < 6; i++)
 		kill_and_close(siblings[i]);
@@ -461,8 +474,8 @@ END_TEST
 
 START_TEST(damaged_variable)
 {
-	static const char *const damaged[] = {"x", ":", "x:", ":1", "x:y", "x:-1", "x:1y", "a:1x:1", "x:99999999999",
-	                                      "x:4000000", "a:1,,x:1"};
+	static const char *const damaged[] = {
+		"x", ":", "x:", ":1", "x:y", "x:-1", "x:1y", "a:1x:1", "x:99999999999", "x:4000000", "a:1,,x:1"};
 
 	ck_err(ipck_inherited("x"), ENOENT);
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
@@ -494,35 +507,38 @@ START_TEST(threads_spawn_at_once)
 }
 END_TEST
 
-static bool stop_forking;
+#define FORKS 150
+
+static int forking, spawning;
 
 /* Children that live until the end: one that held a spawn's pipe would hold the spawn. */
 static void fork_or_spawn(unsigned i, void *arg)
 {
-	pid_t pids[100];
-	int n = 0;
+	pid_t pids[FORKS];
 
 	if (i == 0) {
-		spawn_some(i, arg);
-		__atomic_store_n(&stop_forking, true, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+			expect_code(spawn(NULL, "exit", "1", NULL), 1);
+		__atomic_store_n(&spawning, 0, __ATOMIC_SEQ_CST);
 		return;
 	}
-	while (n < 100 && !__atomic_load_n(&stop_forking, __ATOMIC_SEQ_CST)) {
+	for (int n = 0; n < FORKS; n++) {
 		pids[n] = fork();
 		if (pids[n] == 0)
-			child_pause(NULL);
-		n++;
-		usleep(500);
+			child_pause(arg);
+		usleep(200);
 	}
-	TEST_UNTIL(__atomic_load_n(&stop_forking, __ATOMIC_SEQ_CST));
-	while (n > 0)
-		test_kill(pids[--n]);
+	__atomic_sub_fetch(&forking, 1, __ATOMIC_SEQ_CST);
+	TEST_UNTIL(!__atomic_load_n(&spawning, __ATOMIC_SEQ_CST));
+	for (int n = 0; n < FORKS; n++)
+		test_kill(pids[n]);
 }
 
 START_TEST(plain_forks_do_not_hold_a_spawn)
 {
-	stop_forking = false;
-	test_threads(2, fork_or_spawn, NULL);
+	forking = 2;
+	spawning = 1;
+	test_threads(3, fork_or_spawn, NULL);
 }
 END_TEST
 

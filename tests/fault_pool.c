@@ -270,7 +270,8 @@ static void imap(struct ipck_pool *pool)
 		struct inputs inputs = {0};
 		const struct ipck_map_opts *opts = IPCK_MAP_OPTS(.arg = in, .arg_size = ITEM);
 		struct ipck_imap *it;
-		int rc = (ordered ? ipck_pool_imap : ipck_pool_imap_unordered)(&it, pool, echo, next_input, &inputs, opts);
+		int rc = (ordered ? ipck_pool_imap : ipck_pool_imap_unordered)(&it, pool, echo, next_input, &inputs,
+		                                                               opts);
 
 		if (rc < 0) {
 			hold(is_told(rc));

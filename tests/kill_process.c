@@ -278,16 +278,11 @@ static const struct kill_sweep grandchild_sweep = {
 int main(int argc, char **argv)
 {
 	static const struct kill_sweep *const sweeps[] = {
-		&start_daemon_sweep,
-		&start_group_sweep,
-		&start_and_end_sweep,
-		&spawn_daemon_sweep,
-		&spawn_group_sweep,
-		&spawn_and_end_sweep,
-		&child_sweep,
-		&child_with_daemon_sweep,
-		&grandchild_sweep,
-		NULL,
+		&start_daemon_sweep,  &start_group_sweep,
+		&start_and_end_sweep, &spawn_daemon_sweep,
+		&spawn_group_sweep,   &spawn_and_end_sweep,
+		&child_sweep,         &child_with_daemon_sweep,
+		&grandchild_sweep,    NULL,
 	};
 
 	return kill_main(argc, argv, sweeps);

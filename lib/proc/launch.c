@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef HAVE_PIDFD
+#include <sys/eventfd.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,21 +203,15 @@ static int open_pidfd(struct ipck_process *p)
 
 	return fd < 0 ? -errno : io_lift(fd, &p->fd);
 }
-#endif
 
-#ifdef HAVE_PIDFD
 /* It has ended, and somebody else has reaped it: nobody can tell how.  Its sentinel
- * is a pipe that nobody writes to. */
+ * is one descriptor, for which there is a place, and readable for ever. */
 static int watch_nobody(struct ipck_process *p)
 {
-	int fds[2], rc = io_pipe(fds);
+	int fd = eventfd(1, EFD_CLOEXEC), rc = fd < 0 ? -errno : io_lift(fd, &p->fd);
 
-	if (rc < 0)
-		return rc;
-	close(fds[1]);
-	p->fd = fds[0];
-	p->ended = true;
-	return 0;
+	p->ended = rc == 0;
+	return rc;
 }
 #endif
 
@@ -223,9 +220,7 @@ static int watch(struct launch *l)
 #ifdef HAVE_PIDFD
 	int rc = open_pidfd(l->process);
 
-	if (rc == -ESRCH)
-		return watch_nobody(l->process);
-	return rc;
+	return rc == -ESRCH ? watch_nobody(l->process) : rc;
 #else
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;

@@ -23,18 +23,18 @@ struct ipck_process {
 	/* Fixed at start. */
 	enum process_kind kind;
 	pid_t pid;
-	int fd; /* pidfd (portable: sentinel pipe); of the parent: its lifeline */
+	int fd;           /* pidfd (portable: sentinel pipe); of the parent: its lifeline */
 	const char *name; /* in the same allocation, or for ever */
 	bool daemon, group;
 	uint32_t epoch; /* of the process that may use the handle */
 	size_t room;    /* behind it, for the name */
 
 	/* Under local.mutex. */
-	bool ended;     /* its status was taken, or is told to be lost */
-	bool unreaped;  /* ended, and left a zombie so that its group id stays taken */
-	bool known;     /* code and signal are true */
+	bool ended;    /* its status was taken, or is told to be lost */
+	bool unreaped; /* ended, and left a zombie so that its group id stays taken */
+	bool known;    /* code and signal are true */
 	int code, signal;
-	unsigned pins;  /* its user until close, and who waits for it at exit; 0: to be freed */
+	unsigned pins;             /* its user until close, and who waits for it at exit; 0: to be freed */
 	struct ipck_process *next; /* children, oldest first */
 };
 
@@ -42,14 +42,14 @@ struct process_local {
 	pthread_mutex_t mutex; /* all below; never held while waiting for anything */
 	struct ipck_process self, parent;
 	struct ipck_process *children;
-	struct ipck_process *spare; /* memory for the next handle, or NULL */
+	struct ipck_process *spare;   /* memory for the next handle, or NULL */
 	char identity[IDENTITY_SIZE]; /* "1:2": which child of which child; "" in the main process */
-	unsigned started;  /* children so far, for their names */
-	int lifeline[2];   /* -1 until the first start */
-	int line;          /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
-	int null;          /* the null device, for most children's input; -1 until the first start */
-	int report[2];     /* of a spawn under way: its child writes why it cannot execute */
-	int sentinel;      /* portable: our write end towards the parent, else -1 */
+	unsigned started;             /* children so far, for their names */
+	int lifeline[2];              /* -1 until the first start */
+	int line;                     /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
+	int null;                     /* the null device, for most children's input; -1 until the first start */
+	int report[2];                /* of a spawn under way: its child writes why it cannot execute */
+	int sentinel;                 /* portable: our write end towards the parent, else -1 */
 };
 
 extern struct process_local local;
