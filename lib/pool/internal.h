@@ -2,9 +2,10 @@
 /*
  * The parent's side of a pool: the handle, and what map and imap share.
  *
- * pool->mutex covers all of it, and is never held while waiting, while user code
- * runs, or together with another pool's.  It may be held while the process table's
- * mutex is taken, never the other way round.
+ * pool->mutex covers all of it.  It is not held while waiting for work, while user
+ * code runs, or together with another pool's; but it is while a master is started
+ * and, for 25 ms at most, until a dead master's workers are gone.  The process
+ * table's mutex may be taken under it, never the other way round.
  */
 #ifndef POOL_INTERNAL_H
 #define POOL_INTERNAL_H
