@@ -22,6 +22,7 @@
 struct scene {
 	struct pool_shm *shm; /* where the victim has it; NULL: not yet */
 	struct slot *slot;    /* of the first worker */
+	struct ring *ring;
 	struct block *block;  /* the first that is used */
 	uint32_t begun;       /* the first place has an item */
 	uint32_t pair;        /* the second place waits for that */
@@ -59,7 +60,8 @@ static const struct kill_range *watch(void *ctx, size_t *n)
 	if (!__atomic_load_n(&s->shm, __ATOMIC_ACQUIRE))
 		return ranges;
 	add_range(ranges, n, s->shm, sizeof(struct pool_shm));
-	add_range(ranges, n, s->slot, offsetof(struct slot, ring) + offsetof(struct ring, data) + 64);
+	add_range(ranges, n, s->slot, sizeof(struct slot));
+	add_range(ranges, n, s->ring, offsetof(struct ring, data) + 64);
 	for (int i = 0; i < 2; i++) {
 		struct block *b = s->block + i;
 
@@ -112,7 +114,9 @@ static void make_pool(int workers, bool marked)
 	int rc = ipck_pool_create(&pool, IPCK_POOL_OPTS(.workers = workers, .init = marked ? begin_stepping : NULL));
 
 	kill_check(rc == 0);
+	kill_check(pool_make_rings(pool) == 0);
 	scene->slot = pool_slot(pool->shm, 0);
+	scene->ring = pool_ring(pool->shm, 0);
 	scene->block = pool_block(pool->shm, 0);
 	__atomic_store_n(&scene->shm, pool->shm, __ATOMIC_RELEASE);
 }

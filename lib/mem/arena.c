@@ -16,7 +16,7 @@
 
 /* The file grows in steps, so that most allocations make no system call: by what
  * it has already, within these bounds. */
-#define STEP_MIN (64u << 10)
+#define STEP_MIN (16u << 10)
 #define STEP_MAX (1u << 20)
 
 int arena_init(struct arena *a, struct segment *segment, size_t begin)
@@ -27,7 +27,7 @@ int arena_init(struct arena *a, struct segment *segment, size_t begin)
 	/* What comes behind the segment's present end is aligned too. */
 	begin = ROUND_UP(begin, (size_t)ARENA_ALIGN);
 	a->begin = begin;
-	rc = segment_grow(segment, begin);
+	rc = segment_skip(segment, begin);
 	if (rc < 0)
 		return rc;
 	a->free = calloc(a->room, sizeof(*a->free));

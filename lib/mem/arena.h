@@ -25,7 +25,8 @@ struct arena {
 	size_t held; /* extents handed out */
 };
 
-/* Hands out what lies behind `begin` of the segment's body.  -ENOSPC, -ENOMEM. */
+/* Hands out what lies behind `begin` of the segment's body, and reserves nothing
+ * before it.  -ENOSPC, -ENOMEM. */
 int arena_init(struct arena *a, struct segment *segment, size_t begin);
 void arena_fini(struct arena *a);
 

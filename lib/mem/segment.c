@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/io.h"
 #include "mem/shmfile.h"
 
@@ -189,6 +190,14 @@ int segment_grow(struct segment *seg, size_t bytes)
 	if (rc == 0)
 		seg->bytes = bytes;
 	return rc;
+}
+
+int segment_skip(struct segment *seg, size_t offset)
+{
+	if (offset > seg->mapped - SEGMENT_HEADER)
+		return -ENOSPC;
+	seg->bytes = MAX(seg->bytes, offset);
+	return 0;
 }
 
 void segment_release(struct segment *seg, size_t offset, size_t bytes)

@@ -74,6 +74,10 @@ int segment_open_fd(struct segment *seg, enum segment_kind kind, int fd, bool an
  * -ENOSPC.  The new bytes can be used at once by every process that has it. */
 int segment_grow(struct segment *seg, size_t bytes);
 
+/* The body is to grow behind that offset: what it leaves out, as far as it is used
+ * at all, is reserved by segment_reserve.  -ENOSPC. */
+int segment_skip(struct segment *seg, size_t offset);
+
 /* Takes the memory of a part of the body back (it reads as zero) or reserves it again. */
 void segment_release(struct segment *seg, size_t offset, size_t bytes);
 int segment_reserve(struct segment *seg, size_t offset, size_t bytes);

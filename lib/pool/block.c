@@ -3,33 +3,21 @@
 
 #include "pool/shared.h"
 
-#define SLOTS_AT ROUND_UP(sizeof(struct pool_shm), (size_t)4096)
+/* What is reserved apart, or not to share pages with what is written often. */
+#define PAGE UINT64_C(4096)
 
-size_t pool_shm_size(uint32_t workers, uint32_t blocks)
+void pool_shm_plan(struct pool_shm *plan, uint32_t workers, uint32_t blocks)
 {
-	size_t words = ROUND_UP((size_t)blocks, (size_t)64) * sizeof(uint32_t);
-	size_t order = sizeof(uint32_t);
-
-	while (order < blocks * sizeof(uint32_t))
-		order *= 2;
-	return SLOTS_AT + workers * sizeof(struct slot) + ROUND_UP(order, (size_t)FALSE_SHARING) + words +
-	       blocks * sizeof(struct block) + FALSE_SHARING;
-}
-
-void pool_shm_init(struct pool_shm *shm, uint32_t workers, uint32_t blocks)
-{
-	uint32_t order = 1;
+	uint64_t order = 1;
 
 	while (order < blocks)
 		order *= 2;
-	shm->workers = workers;
-	shm->blocks = blocks;
-	shm->order_mask = order - 1;
-	shm->slots_at = SLOTS_AT;
-	shm->order_at = shm->slots_at + workers * sizeof(struct slot);
-	shm->open_at = shm->order_at + ROUND_UP(order * sizeof(uint32_t), (uint64_t)FALSE_SHARING);
-	shm->blocks_at = shm->open_at + ROUND_UP((uint64_t)blocks, (uint64_t)64) * sizeof(uint32_t);
-	shm->blocks_at = ROUND_UP(shm->blocks_at, (uint64_t)FALSE_SHARING);
+	*plan = (struct pool_shm){.workers = workers, .blocks = blocks, .order_mask = (uint32_t)order - 1};
+	plan->slots_at = ROUND_UP(sizeof(struct pool_shm), PAGE);
+	plan->order_at = plan->slots_at + workers * sizeof(struct slot);
+	plan->open_at = plan->order_at + ROUND_UP(order * sizeof(uint32_t), (uint64_t)FALSE_SHARING);
+	plan->blocks_at = ROUND_UP(plan->open_at + blocks * sizeof(uint32_t), PAGE);
+	plan->rings_at = ROUND_UP(plan->blocks_at + blocks * sizeof(struct block), PAGE);
 	/* Blocks stay zero until they are first used: open is 0, so nobody looks. */
 }
 
@@ -166,7 +154,8 @@ void pool_reopen(struct pool_shm *shm)
 {
 	/* A master may have made an item FREE and not lived to move its block's gen. */
 	for (uint32_t index = 0; index < shm->blocks; index++)
-		store_relaxed(&pool_block(shm, index)->exhausted, 0);
+		if (load_relaxed(&pool_open(shm)[index]))
+			store_relaxed(&pool_block(shm, index)->exhausted, 0);
 }
 
 static bool follow_hint(struct pool_shm *shm, uint32_t *index)

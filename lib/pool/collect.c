@@ -7,9 +7,45 @@
 #include "pool/internal.h"
 #include "pool/result.h"
 
+/* As many again as there are.  Without memory for them, those that are there do. */
+static void make_blocks(struct ipck_pool *pool)
+{
+	uint32_t first = pool->n_blocks, n = MIN(first, pool->shm->blocks - first);
+	uint64_t offset = pool->shm->blocks_at + first * sizeof(struct block);
+
+	if (n == 0 || segment_reserve(&pool->segment, offset, n * sizeof(struct block)) < 0)
+		return;
+	pool->n_blocks += n;
+	pool_add_blocks(pool, first, n);
+}
+
+void pool_add_blocks(struct ipck_pool *pool, uint32_t first, uint32_t n)
+{
+	while (n-- > 0)
+		pool->free_blocks[pool->n_free++] = first + n;
+}
+
+bool pool_has_block(struct ipck_pool *pool)
+{
+	if (pool->n_free == 0)
+		make_blocks(pool);
+	return pool->n_free > 0;
+}
+
 int64_t pool_take_block(struct ipck_pool *pool)
 {
-	return pool->n_free ? (int64_t)pool->free_blocks[--pool->n_free] : -1;
+	return pool_has_block(pool) ? (int64_t)pool->free_blocks[--pool->n_free] : -1;
+}
+
+int pool_make_rings(struct ipck_pool *pool)
+{
+	struct pool_shm *shm = pool->shm;
+	int rc = 0;
+
+	if (!pool->rings)
+		rc = segment_reserve(&pool->segment, shm->rings_at, shm->workers * sizeof(struct ring));
+	pool->rings |= rc == 0;
+	return rc;
 }
 
 void pool_return_block(struct ipck_pool *pool, uint32_t block)
@@ -170,16 +206,23 @@ static void take_piece(struct ipck_pool *pool, uint32_t worker, struct ring *rin
 
 static void drain_ring(struct ipck_pool *pool, uint32_t worker)
 {
-	struct slot *slot = pool_slot(pool->shm, worker);
+	struct ring *ring = pool_ring(pool->shm, worker);
 	struct ring_piece piece;
 	bool taken = false;
 
-	while (ring_peek(&slot->ring, &piece)) {
-		take_piece(pool, worker, &slot->ring, &piece);
+	while (ring_peek(ring, &piece)) {
+		take_piece(pool, worker, ring, &piece);
 		taken = true;
 	}
 	if (taken)
-		evcount_notify(&slot->space, EVCOUNT_ALL);
+		evcount_notify(&pool_slot(pool->shm, worker)->space, EVCOUNT_ALL);
+}
+
+static void drain_rings(struct ipck_pool *pool)
+{
+	for (uint32_t i = 0; pool->rings && i < pool->shm->workers; i++)
+		if (!ring_is_empty(pool_ring(pool->shm, i)))
+			drain_ring(pool, i);
 }
 
 /* Final by now, or a moment later: its worker stores the state behind the piece. */
@@ -212,8 +255,7 @@ static void finish_lost(struct ipck_pool *pool, uint32_t deaths)
 	for (uint32_t b = 0; b < pool->shm->blocks; b++)
 		if (pool->items[b] && block_is_final(pool_block(pool->shm, b)))
 			lost[n++] = b;
-	for (uint32_t i = 0; i < pool->shm->workers; i++)
-		drain_ring(pool, i);
+	drain_rings(pool);
 	for (uint32_t i = 0; i < n; i++)
 		if (pool->items[lost[i]])
 			imap_item_done(pool, lost[i]);
@@ -225,9 +267,7 @@ void pool_collect(struct ipck_pool *pool)
 {
 	uint32_t deaths = load_acquire(&pool->shm->deaths);
 
-	for (uint32_t i = 0; i < pool->shm->workers; i++)
-		if (!ring_is_empty(&pool_slot(pool->shm, i)->ring))
-			drain_ring(pool, i);
+	drain_rings(pool);
 	finish_landed(pool);
 	if (deaths != pool->deaths)
 		finish_lost(pool, deaths);

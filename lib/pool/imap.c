@@ -201,8 +201,8 @@ static int read_one(struct ipck_imap *it)
 
 static bool may_read(const struct ipck_imap *it)
 {
-	return !it->input_ended && !it->reading && it->held < it->window && it->pool->n_free > 0 &&
-	       it->under_way < pool_share(it->pool);
+	return !it->input_ended && !it->reading && it->held < it->window &&
+	       it->under_way < pool_share(it->pool) && pool_has_block(it->pool);
 }
 
 /* ---- ends ---- */
@@ -272,10 +272,12 @@ static int imap_new(struct ipck_imap **out, struct ipck_pool *pool, const struct
                     void *ctx, const struct ipck_map_opts *opts, bool ordered)
 {
 	struct ipck_imap *it = calloc(1, sizeof(*it));
-	int rc;
+	int rc = pool_make_rings(pool);
 
-	if (!it)
-		return -ENOMEM;
+	if (!it || rc < 0) {
+		free(it);
+		return it ? rc : -ENOMEM;
+	}
 	it->pool = pool;
 	it->call = *call;
 	it->input = input;

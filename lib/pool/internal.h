@@ -95,7 +95,8 @@ struct ipck_pool {
 	uint32_t deaths; /* shm->deaths as of the last full look */
 
 	uint32_t *free_blocks;
-	uint32_t n_free;
+	uint32_t n_free, n_blocks;  /* n_blocks: how many have memory, the first ones */
+	bool rings;                 /* those of the workers have it */
 	struct imap_item **items;   /* by block: the imap item in it, or NULL */
 	uint32_t *landed;           /* blocks of imap whose last piece was taken */
 	uint32_t n_landed;
@@ -145,6 +146,15 @@ static inline size_t pool_share(const struct ipck_pool *pool)
 {
 	return MAX(pool->shm->blocks / (pool->calls + 1), 1u);
 }
+
+/* Whether pool_take_block will find one. */
+bool pool_has_block(struct ipck_pool *pool);
+
+/* Of those that have memory. */
+void pool_add_blocks(struct ipck_pool *pool, uint32_t first, uint32_t n);
+
+/* Before the first imap.  -ENOSPC, -ENOMEM. */
+int pool_make_rings(struct ipck_pool *pool);
 
 /* A block to fill, or -1: all are in use. */
 int64_t pool_take_block(struct ipck_pool *pool);

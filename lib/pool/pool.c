@@ -17,6 +17,9 @@
 /* A wait spins about 10 us before it sleeps, if that takes no CPU from a worker. */
 #define SPIN_TURNS 200
 
+/* Blocks that have memory from the beginning; the rest get it when they are needed. */
+#define BLOCKS_FIRST 8
+
 /* After the master's grace and its SIGKILLs: it must be stopped, or worse. */
 #define TERMINATE_NS (3 * NS_PER_SEC)
 
@@ -31,18 +34,24 @@ static size_t choose_reach(size_t bytes)
 /* Address space for all that the machine could hold, or less if that is limited. */
 static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blocks)
 {
-	struct segment_plan plan = {.kind = SEGMENT_POOL, .bytes = pool_shm_size(workers, blocks)};
+	struct segment_plan plan = {.kind = SEGMENT_POOL};
+	struct pool_shm shm;
 	int rc = -ENOMEM, cpus = cpu_affinity_count();
+	size_t size;
 
-	for (plan.reach = choose_reach(plan.bytes); rc == -ENOMEM && plan.reach >= plan.bytes; plan.reach /= 2)
+	pool_shm_plan(&shm, workers, blocks);
+	size = pool_shm_size(&shm);
+	pool->n_blocks = BLOCKS_FIRST;
+	plan.bytes = shm.blocks_at + pool->n_blocks * sizeof(struct block);
+	for (plan.reach = choose_reach(size); rc == -ENOMEM && plan.reach >= size; plan.reach /= 2)
 		rc = segment_create(&pool->segment, &plan);
 	if (rc < 0)
 		return rc;
 	pool->shm = segment_body(&pool->segment);
-	pool_shm_init(pool->shm, workers, blocks);
+	*pool->shm = shm;
 	pool->shm->spin = cpus > 1 && workers <= (uint32_t)cpus ? SPIN_TURNS : 0;
 	pool_set_low(pool);
-	return arena_init(&pool->arena, &pool->segment, plan.bytes);
+	return arena_init(&pool->arena, &pool->segment, size);
 }
 
 static int create_tables(struct ipck_pool *pool)
@@ -56,10 +65,7 @@ static int create_tables(struct ipck_pool *pool)
 	pool->gathering = calloc(workers, sizeof(*pool->gathering));
 	if (!pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
 		return -ENOMEM;
-	while (pool->n_free < blocks) {
-		pool->free_blocks[pool->n_free] = blocks - 1 - pool->n_free;
-		pool->n_free++;
-	}
+	pool_add_blocks(pool, 0, pool->n_blocks);
 	return origin_note(&pool->origin);
 }
 

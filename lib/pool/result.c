@@ -18,23 +18,22 @@ static bool has_room(void *arg)
 {
 	struct room *room = arg;
 
-	return ring_has_room(&room->result->slot->ring, room->size) || is_unwanted(room->result);
+	return ring_has_room(room->result->ring, room->size) || is_unwanted(room->result);
 }
 
 /* One piece: waits until the parent has made room for it. */
 static int put_piece(struct ipck_result *r, uint32_t flags, int value, const void *data, size_t size)
 {
-	struct slot *slot = r->slot;
 	struct ring_piece piece = {.size = (uint32_t)size, .flags = flags, .tag = r->tag, .value = value};
 	struct room room = {r, size};
 
-	if (!ring_has_room(&slot->ring, size)) {
+	if (!ring_has_room(r->ring, size)) {
 		pool_progress(r->shm);
-		(void)evcount_await(&slot->space, has_room, &room, IPCK_FOREVER);
+		(void)evcount_await(&r->slot->space, has_room, &room, IPCK_FOREVER);
 	}
 	if (is_unwanted(r))
 		return -ECANCELED;
-	ring_put(&slot->ring, &piece, data);
+	ring_put(r->ring, &piece, data);
 	r->flags = 0;
 	return 0;
 }
@@ -47,10 +46,11 @@ static int flush(struct ipck_result *r)
 	return rc;
 }
 
-void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index)
+void result_begin(struct ipck_result *r, struct pool_shm *shm, uint32_t place, struct block *b, uint32_t index)
 {
 	r->shm = shm;
-	r->slot = slot;
+	r->slot = pool_slot(shm, place);
+	r->ring = pool_ring(shm, place);
 	r->block = b;
 	r->tag = (uint64_t)b->serial << 32 | index;
 	r->flags = RESULT_FIRST;

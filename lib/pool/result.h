@@ -18,6 +18,7 @@
 struct ipck_result {
 	struct pool_shm *shm;
 	struct slot *slot; /* of the worker */
+	struct ring *ring; /* likewise */
 	struct block *block;
 	uint64_t tag;   /* which item: the block's index, and above it the filling's serial */
 	uint32_t flags; /* of the next piece */
@@ -25,7 +26,7 @@ struct ipck_result {
 	unsigned char buffer[RESULT_BUFFER]; /* small writes gather here */
 };
 
-void result_begin(struct ipck_result *r, struct pool_shm *shm, struct slot *slot, struct block *b, uint32_t index);
+void result_begin(struct ipck_result *r, struct pool_shm *shm, uint32_t place, struct block *b, uint32_t index);
 /* -ECANCELED: there is no result, since nobody wants it any more. */
 int result_end(struct ipck_result *r, int value);
 

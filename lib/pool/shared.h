@@ -115,7 +115,6 @@ struct slot {
 	/* Written by the worker: items that it and its predecessors ran to the end. */
 	uint64_t done;
 	struct evcount space; /* the worker sleeps here for room in its ring */
-	struct ring ring;     /* results of imap: from the worker to the parent */
 };
 
 enum pool_state {
@@ -138,7 +137,7 @@ struct pool_shm {
 	/* Fixed at creation. */
 	uint32_t workers, blocks, order_mask;
 	uint32_t spin; /* turns of a wait before it sleeps */
-	uint64_t slots_at, order_at, open_at, blocks_at; /* offsets in the body */
+	uint64_t slots_at, order_at, open_at, blocks_at, rings_at; /* offsets in the body */
 	uint32_t state; /* pool_state, written by the parent, seq; read by workers for each item */
 
 	/*
@@ -182,6 +181,12 @@ static inline struct block *pool_block(struct pool_shm *shm, uint32_t i)
 	return (struct block *)((char *)shm + shm->blocks_at) + i;
 }
 
+/* The results of imap, from the worker in place i, or its successor, to the parent. */
+static inline struct ring *pool_ring(struct pool_shm *shm, uint32_t i)
+{
+	return (struct ring *)((char *)shm + shm->rings_at) + i;
+}
+
 /* order[posted & order_mask]: the blocks as they were posted. */
 static inline uint32_t *pool_order(struct pool_shm *shm)
 {
@@ -216,9 +221,18 @@ static inline void pool_break(struct pool_shm *shm, enum pool_fault fault, int v
 	store_release(&shm->fault, (uint32_t)fault);
 }
 
-/* The bytes that the struct takes with all behind it. */
-size_t pool_shm_size(uint32_t workers, uint32_t blocks);
-void pool_shm_init(struct pool_shm *shm, uint32_t workers, uint32_t blocks);
+/*
+ * The struct with all behind it.  What comes before the blocks is there from the
+ * beginning; the parent reserves the memory of blocks before it first fills them,
+ * and of the rings before the first item of an imap.  Nobody else looks at a block
+ * that was never open, or at a ring without such an item.
+ */
+void pool_shm_plan(struct pool_shm *plan, uint32_t workers, uint32_t blocks);
+
+static inline size_t pool_shm_size(const struct pool_shm *plan)
+{
+	return plan->rings_at + plan->workers * sizeof(struct ring);
+}
 
 /* ---- block.c: what is done with blocks, on all sides ---- */
 

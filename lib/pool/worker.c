@@ -64,7 +64,7 @@ static void run_imap_item(struct worker *w, struct block *b, uint32_t index)
 	struct ipck_result result;
 	int rc;
 
-	result_begin(&result, w->shm, w->slot, b, index);
+	result_begin(&result, w->shm, w->place, b, index);
 	rc = fn(body + b->in, b->in_size, b->arg_size ? body + b->arg : NULL, &result);
 	flush_output(w);
 	/* Its last piece is in the ring before the state is final. */
