@@ -92,7 +92,6 @@ void block_open(struct pool_shm *shm, uint32_t index, uint32_t count)
 		cas_acq_rel(&shm->taken, &taken, taken + 1);
 	store_relaxed(&pool_order(shm)[posted & shm->order_mask], index);
 	store_seq(&shm->posted, posted + 1);
-	evcount_notify(&shm->work, 1);
 }
 
 void block_withdraw(struct block *b)

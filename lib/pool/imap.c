@@ -158,6 +158,7 @@ static void send(struct ipck_imap *it, struct imap_item *item, const void *data,
 	pool->items[item->block] = item;
 	it->under_way++;
 	block_open(pool->shm, item->block, 1);
+	pool_call(pool->shm, 1);
 }
 
 static void end_input(struct ipck_imap *it, int error)

@@ -15,6 +15,8 @@
 /* What of a block's items and results should fit into a CPU's cache. */
 #define BLOCK_BYTES 65536u
 
+#define CALL_BYTES 16384u
+
 /* What all blocks of a call may take; but each worker has one to work on, and one
  * waits. */
 #define FLIGHT_BYTES (32u << 20)
@@ -201,10 +203,12 @@ static bool look_closely(struct map *m)
 	return true;
 }
 
-/* Whether anything was sent. */
+/* Whether anything was sent.  Workers are called for several small blocks at once:
+ * a call takes as long as the copy of CALL_BYTES. */
 static bool send_all(struct map *m)
 {
-	size_t under_way = 0, share = pool_share(m->pool);
+	size_t under_way = 0, share = pool_share(m->pool), bytes = 0;
+	uint32_t uncalled = 0;
 	bool any = false;
 
 	for (size_t i = 0; i < m->n_flights; i++)
@@ -216,7 +220,16 @@ static bool send_all(struct map *m)
 			break;
 		any = true;
 		under_way++;
+		uncalled++;
+		bytes += m->flights[i].count * m->in_size;
+		if (bytes < CALL_BYTES)
+			continue;
+		pool_call(m->pool->shm, uncalled);
+		uncalled = 0;
+		bytes = 0;
 	}
+	if (uncalled)
+		pool_call(m->pool->shm, uncalled);
 	return any;
 }
 

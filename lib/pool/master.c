@@ -68,14 +68,6 @@ struct recruit {
 	uint32_t place;
 };
 
-/* Descriptors of the master's that a worker has no use for. */
-static void close_siblings(struct master *m)
-{
-	for (uint32_t i = 0; i < m->shm->workers; i++)
-		if (m->workers[i])
-			close(ipck_process_fd(m->workers[i]));
-}
-
 static int run_worker(void *arg)
 {
 	const struct recruit *recruit = arg;
@@ -90,7 +82,6 @@ static int run_worker(void *arg)
 		.process = true,
 	};
 
-	close_siblings(recruit->master);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
@@ -128,7 +119,7 @@ static int start_worker(struct master *m, uint32_t place)
 
 	store_relaxed(&slot->ready, 0);
 	keep = KEEP_HELD;
-	rc = process_start(&p, run_worker, &recruit, &opts, false);
+	rc = process_start(&p, run_worker, &recruit, &opts, START_UNCAUGHT | START_UNWATCHED);
 	keep = KEEP_NONE;
 	if (rc < 0) {
 		/* It may have been forked, have taken an item, and been killed for want of
@@ -319,7 +310,7 @@ int master_start(struct ipck_process **master, int *presence, const struct pool_
 	store_relaxed(&image->shm->started, 0);
 	store_relaxed(&image->shm->leaving, 0);
 	keep = KEEP_MADE;
-	rc = process_start(master, run_master, (void *)image, &opts, false);
+	rc = process_start(master, run_master, (void *)image, &opts, 0);
 	keep = KEEP_NONE;
 	io_close(&making[1]);
 	if (rc == 0) {

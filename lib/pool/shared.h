@@ -257,8 +257,14 @@ static inline void item_finish(struct block *b, uint32_t i, enum ipck_outcome ou
 	store_release(&b->state[i], (uint16_t)(ITEM_FINAL | outcome));
 }
 
-/* The parent: opens a filled block of which no item is FREE or claimed. */
+/* The parent: opens a filled block of which no item is FREE or claimed.  Then
+ * pool_call tells workers that sleep, for one block or for several. */
 void block_open(struct pool_shm *shm, uint32_t b, uint32_t count);
+
+static inline void pool_call(struct pool_shm *shm, uint32_t blocks)
+{
+	evcount_notify(&shm->work, blocks);
+}
 
 /* The parent: makes what nobody has begun final, as CANCELED. */
 void block_withdraw(struct block *b);

@@ -10,6 +10,7 @@
 #ifdef HAVE_PIDFD
 #include <sys/eventfd.h>
 #endif
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,17 +39,17 @@ static void make_identity(char identity[IDENTITY_SIZE])
 	identity[n] = '\0';
 }
 
-/* The last handle that was freed, if it has room for the name: malloc and free would
- * cost the parent copies of their pages after each fork. */
+/* The handle that is kept, if it has room for the name: malloc and free would cost
+ * the parent copies of their pages after each fork. */
 static struct ipck_process *take_process(size_t size)
 {
 	struct ipck_process *p = local.spare;
 
-	local.spare = NULL;
-	if (p && p->room >= size)
+	if (p && p->room >= size) {
+		local.spare = NULL;
 		return p;
-	free(p);
-	size = MAX(size, 64);
+	}
+	size = MAX(size, (size_t)NAME_ROOM);
 	p = malloc(sizeof(*p) + size);
 	if (p)
 		p->room = size;
@@ -120,7 +121,6 @@ static void release(struct launch *l)
 	launch_close_stdio(l);
 	io_close(&l->cwd);
 	io_close(&l->line);
-	io_close(&l->place);
 	io_close(&l->sentinel[1]);
 }
 
@@ -132,10 +132,20 @@ static void discard(struct launch *l)
 		process_free(l->process);
 }
 
-static int open_all(struct launch *l, const int defaults[3])
+/* By a number that could be used again, or it would not keep a place for the pidfd. */
+static int open_null(void)
 {
-	const int *wanted = l->opts.stdio ? l->opts.stdio : defaults;
-	int rc = local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && local.null >= 0 && (rlim_t)local.null >= limit.rlim_cur)
+		io_close(&local.null);
+	return local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);
+}
+
+static int open_all(struct launch *l)
+{
+	const int *wanted = l->opts.stdio ? l->opts.stdio : l->kind->stdio;
+	int rc = open_null();
 
 	for (int i = 0; rc == 0 && i < 3; i++)
 		rc = open_stdio(wanted[i], i, &l->stdio[i]);
@@ -143,23 +153,19 @@ static int open_all(struct launch *l, const int defaults[3])
 		rc = open_cwd(l->opts.cwd, &l->cwd);
 	if (rc == 0 && l->process->daemon)
 		rc = lifeline_open(&l->line);
-#ifdef HAVE_PIDFD
-	/* Its pidfd can only be had when the child runs already. */
-	if (rc == 0)
-		rc = io_dup_to(local.null, &l->place);
-#else
-	if (rc == 0)
+#ifndef HAVE_PIDFD
+	if (rc == 0 && l->kind->watched)
 		rc = io_pipe(l->sentinel);
 #endif
 	return rc;
 }
 
-int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const int defaults[3])
+int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const struct launch_kind *kind)
 {
 	sigset_t all;
 	int rc;
 
-	*l = (struct launch){.stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .place = -1, .sentinel = {-1, -1}};
+	*l = (struct launch){.kind = kind, .stdio = {-1, -1, -1}, .cwd = -1, .line = -1, .sentinel = {-1, -1}};
 	rc = opts_copy(&l->opts, sizeof(l->opts), opts);
 	if (rc == 0)
 		rc = local_prepare();
@@ -167,12 +173,12 @@ int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const
 		return rc;
 	make_identity(l->identity);
 	l->process = make_process(l);
-	rc = l->process ? open_all(l, defaults) : -ENOMEM;
+	rc = l->process ? open_all(l) : -ENOMEM;
 	if (rc < 0) {
 		discard(l);
 		return rc;
 	}
-	l->caught = caught_signals();
+	l->caught = caught_signals(kind->signals);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &l->mask);
 	return 0;
@@ -205,7 +211,7 @@ static int open_pidfd(struct ipck_process *p)
 }
 
 /* It has ended, and somebody else has reaped it: nobody can tell how.  Its sentinel
- * is one descriptor, for which there is a place, and readable for ever. */
+ * is readable for ever. */
 static int watch_nobody(struct ipck_process *p)
 {
 	int fd = eventfd(1, EFD_CLOEXEC), rc = fd < 0 ? -errno : io_lift(fd, &p->fd);
@@ -213,20 +219,33 @@ static int watch_nobody(struct ipck_process *p)
 	p->ended = rc == 0;
 	return rc;
 }
-#endif
 
+static int open_sentinel(struct ipck_process *p)
+{
+	int rc = open_pidfd(p);
+
+	return rc == -ESRCH ? watch_nobody(p) : rc;
+}
+
+/* It can only be had when the child runs already: too late to say that there is no
+ * descriptor left.  So the null device, which each start needs, keeps one. */
 static int watch(struct launch *l)
 {
-#ifdef HAVE_PIDFD
-	int rc = open_pidfd(l->process);
+	int rc = open_sentinel(l->process);
 
-	return rc == -ESRCH ? watch_nobody(l->process) : rc;
+	if (rc != -EMFILE && rc != -ENFILE)
+		return rc;
+	io_close(&local.null);
+	return open_sentinel(l->process);
+}
 #else
+static int watch(struct launch *l)
+{
 	l->process->fd = l->sentinel[0];
 	l->sentinel[0] = -1;
 	return 0;
-#endif
 }
+#endif
 
 static void enter(struct ipck_process *p)
 {
@@ -238,7 +257,7 @@ static void enter(struct ipck_process *p)
 	local.started++;
 }
 
-int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process **out)
+int launch_finish(struct launch *l, pid_t pid, struct ipck_process **out)
 {
 	struct ipck_process *p = l->process;
 
@@ -251,7 +270,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 		/* Both sides do it: the group is there when either goes on. */
 		if (l->opts.group)
 			setpgid(pid, pid);
-		rc = watch(l);
+		rc = l->kind->watched ? watch(l) : 0;
 		if (rc < 0) {
 			/* Another thread has taken that place. */
 			kill(l->opts.group ? -pid : pid, SIGKILL);
@@ -262,7 +281,7 @@ int launch_finish(struct launch *l, pid_t pid, bool listed, struct ipck_process 
 		discard(l);
 		return rc;
 	}
-	if (listed)
+	if (l->kind->listed)
 		enter(p);
 	*out = p;
 	return 0;

@@ -11,21 +11,29 @@
 
 #include "proc/local.h"
 
+/* What start and spawn differ in. */
+struct launch_kind {
+	int stdio[3];     /* what the options' `stdio` is by default */
+	uint64_t signals; /* the parent's handlers of these are not the child's */
+	bool watched;     /* has a sentinel */
+	bool listed;      /* in the table of children */
+};
+
 struct launch {
+	const struct launch_kind *kind;
 	struct ipck_process *process; /* the handle to be */
 	struct ipck_process_opts opts;
 	char identity[IDENTITY_SIZE];
 	int stdio[3];    /* close-on-exec duplicates above 2, or -1: as it is */
 	int cwd;         /* of the directory, or -1 */
 	int line;        /* a daemon's own description of the lifeline, or -1 */
-	int place;       /* keeps a descriptor's place for the pidfd, or -1 */
 	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
 	sigset_t mask;   /* the caller's */
-	uint32_t caught; /* standard signals that have a handler */
+	uint64_t caught; /* signals whose handlers it is not to have */
 };
 
 /* Under the local mutex.  All signals are blocked on success. */
-int launch_prepare(struct launch *launch, const struct ipck_process_opts *opts, const int defaults[3]);
+int launch_prepare(struct launch *launch, const struct ipck_process_opts *opts, const struct launch_kind *kind);
 
 /*
  * In the child, signals blocked: group, directory, standard streams, lifeline,
@@ -36,10 +44,11 @@ void launch_apply(const struct launch *launch);
 
 /*
  * In the parent, with the child's pid or a negative error: gives back what the
- * parent needs no more, restores the mask and enters the child into the table.
+ * parent needs no more, restores the mask and, if wanted, enters the child into
+ * the table.
  * Returns 0 with *out set, or the error, nothing left.
  */
-int launch_finish(struct launch *launch, pid_t pid, bool listed, struct ipck_process **out);
+int launch_finish(struct launch *launch, pid_t pid, struct ipck_process **out);
 
 /* The duplicates for the standard streams; the shared null device stays open. */
 void launch_close_stdio(struct launch *launch);

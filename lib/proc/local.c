@@ -16,6 +16,8 @@
 
 struct process_local local = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER,
+	.spare = &local.first.process,
+	.first.process.room = NAME_ROOM,
 	.self = {.kind = PROCESS_SELF, .fd = -1},
 	.parent = {.kind = PROCESS_PARENT, .fd = -1},
 	.lifeline = {-1, -1},

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #define IDENTITY_SIZE 64
+#define NAME_ROOM 64
 
 enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
 
@@ -23,7 +24,7 @@ struct ipck_process {
 	/* Fixed at start. */
 	enum process_kind kind;
 	pid_t pid;
-	int fd;           /* pidfd (portable: sentinel pipe); of the parent: its lifeline */
+	int fd;           /* pidfd (portable: sentinel pipe), or -1: none; of the parent: its lifeline */
 	const char *name; /* in the same allocation, or for ever */
 	bool daemon, group;
 	uint32_t epoch; /* of the process that may use the handle */
@@ -43,11 +44,15 @@ struct process_local {
 	struct ipck_process self, parent;
 	struct ipck_process *children;
 	struct ipck_process *spare;   /* memory for the next handle, or NULL */
+	struct {
+		struct ipck_process process;
+		char name[NAME_ROOM];
+	} first; /* the spare whenever it is free: it lies in a page that a start writes anyway */
 	char identity[IDENTITY_SIZE]; /* "1:2": which child of which child; "" in the main process */
 	unsigned started;             /* children so far, for their names */
 	int lifeline[2];              /* -1 until the first start */
 	int line;                     /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
-	int null;                     /* the null device, for most children's input; -1 until the first start */
+	int null;                     /* the null device, for most children's input; -1 until a start */
 	int report[2];                /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;                 /* portable: our write end towards the parent, else -1 */
 };

@@ -53,20 +53,24 @@ static void ask_pidfd(struct ipck_process *p)
 }
 
 /*
- * waitid, without waiting.  By the pidfd: if somebody else has reaped it, the pid
- * may be that of another child by now, which is not ours to reap.
+ * waitid, without waiting.  By the pidfd, if there is one: if somebody else has
+ * reaped it, the pid may be that of another child by now, which is not ours to reap.
  */
 static int look(const struct ipck_process *p, siginfo_t *info, int flags)
 {
+	idtype_t type = P_PID;
+	id_t id = (id_t)p->pid;
 	int rc;
 
+#ifdef HAVE_PIDFD
+	if (p->fd >= 0) {
+		type = P_PIDFD;
+		id = (id_t)p->fd;
+	}
+#endif
 	info->si_pid = 0;
 	do
-#ifdef HAVE_PIDFD
-		rc = waitid(P_PIDFD, (id_t)p->fd, info, WEXITED | WNOHANG | flags);
-#else
-		rc = waitid(P_PID, (id_t)p->pid, info, WEXITED | WNOHANG | flags);
-#endif
+		rc = waitid(type, id, info, WEXITED | WNOHANG | flags);
 	while (rc < 0 && errno == EINTR);
 	return rc;
 }
@@ -166,10 +170,10 @@ static int send_signal(const struct ipck_process *p, int signal)
 {
 #ifdef HAVE_PIDFD
 	/* Safe also when somebody else reaped it and the pid is used again. */
-	return (int)syscall(SYS_pidfd_send_signal, p->fd, signal, NULL, 0);
-#else
-	return kill(p->pid, signal);
+	if (p->fd >= 0)
+		return (int)syscall(SYS_pidfd_send_signal, p->fd, signal, NULL, 0);
 #endif
+	return kill(p->pid, signal);
 }
 
 /* Whether its pid is still its own: it runs, or is a zombie of ours. */
@@ -272,9 +276,13 @@ static bool close_locked(struct ipck_process *p)
 
 void process_free(struct ipck_process *p)
 {
+	struct ipck_process *first = &local.first.process, *spare = local.spare;
+
 	io_close(&p->fd);
-	free(local.spare);
-	local.spare = p;
+	local.spare = spare == first ? first : p;
+	p = spare == first ? p : spare;
+	if (p != first)
+		free(p);
 }
 
 void process_unpin(struct ipck_process *p)

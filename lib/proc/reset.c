@@ -13,10 +13,6 @@
 
 #include "base/compiler.h"
 
-/* The real-time signals stay as they are: asking for 33 more costs as much as the
- * rest of the start. */
-#define STANDARD_SIGNALS 32
-
 #ifdef __linux__
 /* The kernel's own struct and call: libc's sigaction writes notes into memory that
  * a vforked child shares with its parent (sanitizers do). */
@@ -62,21 +58,22 @@ static void set_default(int sig)
 }
 #endif
 
-/* By the parent: 30 system calls take longer in a child that has just begun. */
-uint32_t caught_signals(void)
+/* By the parent: so many system calls take longer in a child that has just begun. */
+uint64_t caught_signals(uint64_t among)
 {
-	uint32_t caught = 0;
+	uint64_t caught = 0;
 
-	for (int sig = 1; sig < STANDARD_SIGNALS; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && is_caught(sig))
-			caught |= UINT32_C(1) << sig;
+	among &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+	for (int sig = 1; among; sig++, among >>= 1)
+		if (among & 1 && is_caught(sig))
+			caught |= SIGNAL_BIT(sig);
 	return caught;
 }
 
-void default_signals(uint32_t caught)
+void default_signals(uint64_t caught)
 {
-	for (int sig = 1; caught >> sig; sig++)
-		if (caught >> sig & 1)
+	for (int sig = 1; caught; sig++, caught >>= 1)
+		if (caught & 1)
 			set_default(sig);
 }
 

@@ -6,10 +6,21 @@
 #include <signal.h>
 #include <stdint.h>
 
-/* The standard signals that have a handler, as bits; puts these back to their default. */
-uint32_t caught_signals(void);
+#define SIGNAL_BIT(sig) (UINT64_C(1) << ((sig) - 1))
+#define SIGNALS_ALL UINT64_MAX
+
+/* Those that tell a process something.  The others say that its code is wrong: who
+ * catches them to report that wants it of the child, too.  Real-time signals are
+ * left out because to ask for them costs as much as all the rest. */
+#define SIGNALS_FAULT                                                                                 \
+	(SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | \
+	 SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGSYS))
+#define SIGNALS_TOLD (UINT64_C(0x7fffffff) & ~SIGNALS_FAULT)
+
+/* Those of the signals that have a handler; puts these back to their default. */
+uint64_t caught_signals(uint64_t among);
 void set_mask(const sigset_t *mask);
-void default_signals(uint32_t caught);
+void default_signals(uint64_t caught);
 
 /* Before a fork, and in its child: keeps the output of both from being written twice. */
 void stdio_flush(void);

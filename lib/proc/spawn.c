@@ -135,9 +135,15 @@ static void close_report(void)
 
 static int spawn_locked(struct ipck_process **out, struct program *p, const struct ipck_process_opts *opts)
 {
-	static const int defaults[3] = {IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT};
+	/* Between vfork and exec a handler would run in our memory. */
+	static const struct launch_kind kind = {
+		.stdio = {IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT},
+		.signals = SIGNALS_ALL,
+		.watched = true,
+		.listed = true,
+	};
 	pid_t pid;
-	int rc = launch_prepare(&p->launch, opts, defaults);
+	int rc = launch_prepare(&p->launch, opts, &kind);
 
 	if (rc < 0)
 		return rc;
@@ -152,7 +158,7 @@ static int spawn_locked(struct ipck_process **out, struct program *p, const stru
 free_handover:
 	handover_free(&p->handover);
 finish:
-	return launch_finish(&p->launch, pid, true, out);
+	return launch_finish(&p->launch, pid, out);
 }
 
 int ipck_process_spawn(struct ipck_process **out, const char *path, char *const argv[],

@@ -25,7 +25,6 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	launch_apply(l);
 	launch_close_stdio(l);
 	io_close(&l->cwd);
-	io_close(&l->place);
 	io_close(&l->sentinel[0]);
 	set_mask(&l->mask);
 	code = fn(arg);
@@ -40,21 +39,26 @@ void process_finish(int code)
 }
 
 int process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts,
-                  bool listed)
+                  int flags)
 {
-	static const int defaults[3] = {IPCK_STDIO_NULL, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT};
+	const struct launch_kind kind = {
+		.stdio = {IPCK_STDIO_NULL, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT},
+		.signals = flags & START_UNCAUGHT ? 0 : SIGNALS_TOLD,
+		.watched = !(flags & START_UNWATCHED),
+		.listed = flags & START_LISTED,
+	};
 	struct launch l;
 	pid_t pid;
 	int rc;
 
 	stdio_flush();
 	local_lock();
-	rc = launch_prepare(&l, opts, defaults);
+	rc = launch_prepare(&l, opts, &kind);
 	if (rc < 0)
 		goto unlock;
 	if (l.opts.env || l.opts.pass || l.opts.pass_count) {
 		/* Of a program, not of a function. */
-		rc = launch_finish(&l, -EINVAL, listed, out);
+		rc = launch_finish(&l, -EINVAL, out);
 		goto unlock;
 	}
 	local_forking(true);
@@ -64,7 +68,7 @@ int process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, con
 	if (pid < 0)
 		pid = -(errno == EAGAIN ? ENOMEM : errno);
 	local_forking(false);
-	rc = launch_finish(&l, pid, listed, out);
+	rc = launch_finish(&l, pid, out);
 unlock:
 	local_unlock();
 	return rc;
@@ -72,5 +76,5 @@ unlock:
 
 int ipck_process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts)
 {
-	return fn ? process_start(out, fn, arg, opts, true) : -EINVAL;
+	return fn ? process_start(out, fn, arg, opts, START_LISTED) : -EINVAL;
 }
