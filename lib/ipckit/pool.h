@@ -22,9 +22,8 @@
  * Task functions must lie in the program or in a library that was loaded when
  * the pool was made, else the call returns -EINVAL.  They run one at a time per
  * worker, with standard input at the null device, SIGINT and SIGQUIT ignored and
- * caught signals back at default as in a child of ipck_process_start; standard
- * output and error are flushed after each item.  They return 0, or an error that
- * becomes the item's status.
+ * caught signals back at default; standard output and error are flushed after
+ * each item.  They return 0, or an error that becomes the item's status.
  */
 #ifndef IPCKIT_POOL_H
 #define IPCKIT_POOL_H

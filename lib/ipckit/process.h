@@ -56,12 +56,13 @@ IPCK_BEGIN_DECLS
 
 /*
  * Starts a child by fork, which runs fn(arg) on a copy of this process' memory:
- * arg needs no copy and stays the caller's.  The child has the standard signals
- * that were caught at the call back at their default (but those of faults, SIGSEGV
- * and its like) and the signal mask of the caller, no thread but its own, and none of the parent's unwritten output:
- * standard output and error are flushed before if nobody is writing to them, and
- * are never written twice.  It ends by: its own children ended or joined, standard
- * output and error flushed, _exit.  No atexit handler of the parent runs in it.
+ * arg needs no copy and stays the caller's.  The child has SIGHUP, SIGINT, SIGQUIT,
+ * SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM and SIGCHLD back at their default
+ * where they were caught at the call, the signal mask of the caller, no thread but
+ * its own, and none of the parent's unwritten output: standard output and error are
+ * flushed before if nobody is writing to them, and are never written twice.  It
+ * ends by: its own children ended or joined, standard output and error flushed,
+ * _exit.  No atexit handler of the parent runs in it.
  *
  * All that can fail fails here, before the child exists: -ENOMEM (also: no room
  * for a process), -EMFILE, -ENFILE, -ENOENT or -ENOTDIR or -EACCES (cwd), -EBADF

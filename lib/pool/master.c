@@ -11,6 +11,7 @@
 #include "base/fork.h"
 #include "base/io.h"
 #include "pool/worker.h"
+#include "proc/reset.h"
 #include "proc/start.h"
 
 #define TERMINATE_GRACE_NS (200 * NS_PER_MS)
@@ -113,13 +114,15 @@ static int start_worker(struct master *m, uint32_t place)
 {
 	struct recruit recruit = {m, place};
 	struct slot *slot = pool_slot(m->shm, place);
+	/* The master has no handlers, and alone reaps its workers. */
+	static const struct launch_kind kind = {.stdio = FUNCTION_STDIO};
 	struct ipck_process_opts opts = {.size = sizeof(opts), .daemon = true, .group = true};
 	struct ipck_process *p;
 	int rc;
 
 	store_relaxed(&slot->ready, 0);
 	keep = KEEP_HELD;
-	rc = process_start(&p, run_worker, &recruit, &opts, START_UNCAUGHT | START_UNWATCHED);
+	rc = process_start(&p, run_worker, &recruit, &opts, &kind);
 	keep = KEEP_NONE;
 	if (rc < 0) {
 		/* It may have been forked, have taken an item, and been killed for want of
@@ -300,6 +303,7 @@ static int run_master(void *arg)
 
 int master_start(struct ipck_process **master, int *presence, const struct pool_image *image)
 {
+	static const struct launch_kind kind = {.stdio = FUNCTION_STDIO, .signals = SIGNALS_STANDARD, .watched = true};
 	struct ipck_process_opts opts = {.size = sizeof(opts), .daemon = true, .group = true};
 	int rc;
 
@@ -310,7 +314,7 @@ int master_start(struct ipck_process **master, int *presence, const struct pool_
 	store_relaxed(&image->shm->started, 0);
 	store_relaxed(&image->shm->leaving, 0);
 	keep = KEEP_MADE;
-	rc = process_start(master, run_master, (void *)image, &opts, 0);
+	rc = process_start(master, run_master, (void *)image, &opts, &kind);
 	keep = KEEP_NONE;
 	io_close(&making[1]);
 	if (rc == 0) {

@@ -180,8 +180,15 @@ int launch_prepare(struct launch *l, const struct ipck_process_opts *opts, const
 	}
 	l->caught = caught_signals(kind->signals);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &l->mask);
+	if (l->caught)
+		pthread_sigmask(SIG_SETMASK, &all, &l->mask);
 	return 0;
+}
+
+void launch_unblock(const struct launch *l)
+{
+	if (l->caught)
+		set_mask(&l->mask);
 }
 
 void launch_apply(const struct launch *l)
@@ -264,7 +271,7 @@ int launch_finish(struct launch *l, pid_t pid, struct ipck_process **out)
 	int rc = pid < 0 ? pid : 0;
 
 	release(l);
-	pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+	launch_unblock(l);
 	if (rc == 0) {
 		p->pid = pid;
 		/* Both sides do it: the group is there when either goes on. */

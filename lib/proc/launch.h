@@ -11,13 +11,15 @@
 
 #include "proc/local.h"
 
-/* What start and spawn differ in. */
+/* What the ways of starting differ in. */
 struct launch_kind {
 	int stdio[3];     /* what the options' `stdio` is by default */
-	uint64_t signals; /* the parent's handlers of these are not the child's */
-	bool watched;     /* has a sentinel */
-	bool listed;      /* in the table of children */
+	uint64_t signals; /* the parent's handlers of these are not the child's; see proc/reset.h */
+	bool watched;     /* has a sentinel; without, who starts it asks for it, and nobody else reaps it */
+	bool listed;      /* one of ipck_process_children; else who starts it ends it */
 };
+
+#define FUNCTION_STDIO {IPCK_STDIO_NULL, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT}
 
 struct launch {
 	const struct launch_kind *kind;
@@ -28,19 +30,23 @@ struct launch {
 	int cwd;         /* of the directory, or -1 */
 	int line;        /* a daemon's own description of the lifeline, or -1 */
 	int sentinel[2]; /* portable: instead of a pidfd; else -1 */
-	sigset_t mask;   /* the caller's */
+	sigset_t mask;   /* the caller's, if caught */
 	uint64_t caught; /* signals whose handlers it is not to have */
 };
 
-/* Under the local mutex.  All signals are blocked on success. */
+/* Under the local mutex.  All signals are blocked on success, if there are handlers
+ * to be reset: none is to run in the child before. */
 int launch_prepare(struct launch *launch, const struct ipck_process_opts *opts, const struct launch_kind *kind);
 
 /*
- * In the child, signals blocked: group, directory, standard streams, lifeline,
- * caught signals to default.  The caller's mask is still to be restored.  Only
+ * In the child, no signal to be caught: group, directory, standard streams, lifeline,
+ * caught signals to default.  launch_unblock is still to come.  Only
  * async-signal-safe system calls: after vfork the parent's memory is in use.
  */
 void launch_apply(const struct launch *launch);
+
+/* Restores the caller's mask, in both. */
+void launch_unblock(const struct launch *launch);
 
 /*
  * In the parent, with the child's pid or a negative error: gives back what the

@@ -8,14 +8,16 @@
 
 #define SIGNAL_BIT(sig) (UINT64_C(1) << ((sig) - 1))
 #define SIGNALS_ALL UINT64_MAX
+/* Of the others libc may need some for itself. */
+#define SIGNALS_STANDARD UINT64_C(0x7fffffff)
 
-/* Those that tell a process something.  The others say that its code is wrong: who
- * catches them to report that wants it of the child, too.  Real-time signals are
- * left out because to ask for them costs as much as all the rest. */
-#define SIGNALS_FAULT                                                                                 \
-	(SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | \
-	 SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGSYS))
-#define SIGNALS_TOLD (UINT64_C(0x7fffffff) & ~SIGNALS_FAULT)
+/* What others send to tell a process something, and what the kernel says of its
+ * children, alarms and pipes.  To ask for all would cost as much as the rest of a
+ * start; and who catches faults, to report them, wants that of the child too. */
+#define SIGNALS_TOLD                                                                        \
+	(SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGUSR1) |  \
+	 SIGNAL_BIT(SIGUSR2) | SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGALRM) | SIGNAL_BIT(SIGTERM) | \
+	 SIGNAL_BIT(SIGCHLD))
 
 /* Those of the signals that have a handler; puts these back to their default. */
 uint64_t caught_signals(uint64_t among);

@@ -85,7 +85,7 @@ static _Noreturn void execute(const struct program *p)
 	keep_over_exec(p->launch.sentinel[1], true);
 	for (size_t i = 0; i < p->handover.count; i++)
 		keep_over_exec(p->handover.fds[i], true);
-	sigprocmask(SIG_SETMASK, &p->launch.mask, NULL);
+	launch_unblock(&p->launch);
 	error = execute_file(p);
 	(void)!write(local.report[1], &error, sizeof(error));
 	_exit(127);

@@ -26,7 +26,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	launch_close_stdio(l);
 	io_close(&l->cwd);
 	io_close(&l->sentinel[0]);
-	set_mask(&l->mask);
+	launch_unblock(l);
 	code = fn(arg);
 	process_finish(code);
 }
@@ -39,21 +39,15 @@ void process_finish(int code)
 }
 
 int process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts,
-                  int flags)
+                  const struct launch_kind *kind)
 {
-	const struct launch_kind kind = {
-		.stdio = {IPCK_STDIO_NULL, IPCK_STDIO_INHERIT, IPCK_STDIO_INHERIT},
-		.signals = flags & START_UNCAUGHT ? 0 : SIGNALS_TOLD,
-		.watched = !(flags & START_UNWATCHED),
-		.listed = flags & START_LISTED,
-	};
 	struct launch l;
 	pid_t pid;
 	int rc;
 
 	stdio_flush();
 	local_lock();
-	rc = launch_prepare(&l, opts, &kind);
+	rc = launch_prepare(&l, opts, kind);
 	if (rc < 0)
 		goto unlock;
 	if (l.opts.env || l.opts.pass || l.opts.pass_count) {
@@ -76,5 +70,12 @@ unlock:
 
 int ipck_process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, const struct ipck_process_opts *opts)
 {
-	return fn ? process_start(out, fn, arg, opts, START_LISTED) : -EINVAL;
+	static const struct launch_kind kind = {
+		.stdio = FUNCTION_STDIO,
+		.signals = SIGNALS_TOLD,
+		.watched = true,
+		.listed = true,
+	};
+
+	return fn ? process_start(out, fn, arg, opts, &kind) : -EINVAL;
 }
