@@ -5,8 +5,10 @@
 
 #include <ipckit/deadline.h>
 #include <ipckit/defs.h>
+#include <ipckit/pipe.h>
 #include <ipckit/pool.h>
 #include <ipckit/process.h>
 #include <ipckit/shm.h>
+#include <ipckit/wait.h>
 
 #endif

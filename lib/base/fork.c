@@ -5,13 +5,13 @@
 
 #include "base/atomic.h"
 
-static uint32_t epoch;
+uint32_t fork_epoch_now;
 static struct fork_hook *hooks;
 
 static void in_child(void)
 {
 	/* One thread exists: nobody to order against. */
-	store_relaxed(&epoch, load_relaxed(&epoch) + 1);
+	store_relaxed(&fork_epoch_now, fork_epoch() + 1);
 	for (struct fork_hook *h = load_acquire(&hooks); h; h = load_acquire(&h->next))
 		h->child();
 }
@@ -19,11 +19,6 @@ static void in_child(void)
 __attribute__((constructor)) static void install(void)
 {
 	(void)pthread_atfork(NULL, NULL, in_child);
-}
-
-uint32_t fork_epoch(void)
-{
-	return load_relaxed(&epoch);
 }
 
 void fork_hook_add(struct fork_hook *hook)

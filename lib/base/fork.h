@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "base/atomic.h"
+
 struct fork_hook {
 	void (*child)(void);
 	struct fork_hook *next; /* owned by fork.c */
@@ -18,7 +20,12 @@ struct fork_hook {
  * A number that is different in a process and in its forked children, so that a
  * handle tells cheaply whether it is used where it was made.
  */
-uint32_t fork_epoch(void);
+extern uint32_t fork_epoch_now;
+
+static inline uint32_t fork_epoch(void)
+{
+	return load_relaxed(&fork_epoch_now);
+}
 
 /* Adds a static hook, once per process image.  Its child function must be safe
  * in the child of a process with threads: no allocation, no locks. */

@@ -96,6 +96,24 @@ bool ident_dead(struct ident id)
 	return id.start != 0 && start != 0 && start != id.start;
 }
 
+uint64_t ident_word(void)
+{
+	struct ident self = ident_self();
+
+	return self.start << 32 | self.pid;
+}
+
+bool ident_word_dead(uint64_t word)
+{
+	pid_t pid = (pid_t)(word & 0x7fffffff);
+	uint64_t start;
+
+	if (tid_dead(pid))
+		return true;
+	start = start_time(pid);
+	return start != 0 && word >> 32 != 0 && (uint32_t)start != word >> 32;
+}
+
 uint64_t pid_namespace(void)
 {
 	/* A process never changes its own, but a child can be in another; as above. */

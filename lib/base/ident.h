@@ -29,6 +29,15 @@ bool ident_dead(struct ident id);
 /* The same of a thread id, of which no start time is known. */
 bool tid_dead(pid_t tid);
 
+/*
+ * The calling process as one word that is never 0, for owner words: the pid in bits
+ * 0 to 30, of bit 31 the user may make what he likes, the start's low half above.
+ */
+uint64_t ident_word(void);
+
+/* ident_dead of the process that such a word stands for. */
+bool ident_word_dead(uint64_t word);
+
 /* The pid namespace of this process, as a number; 0 if unknown. */
 uint64_t pid_namespace(void);
 

@@ -31,6 +31,7 @@
 #include <ipckit/deadline.h>
 #include <ipckit/defs.h>
 
+struct ipck_pipe;
 struct ipck_pool;
 struct ipck_imap;
 struct ipck_result;
@@ -41,8 +42,12 @@ struct ipck_pool_opts {
 	bool threads;            /* threads of this process instead of processes */
 	int (*init)(void *arg);  /* run first in each worker; < 0 ends it */
 	void *init_arg;          /* seen by init as at the pool's creation */
+	/* The ends of pipes that the workers have; they have no copy of any other.  They
+	 * are to stay open here as long as the pool is. */
+	struct ipck_pipe *const *keep;
+	size_t keep_count;
 };
-#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts), 0, false, NULL, NULL}
+#define IPCK_POOL_OPTS_INIT {sizeof(struct ipck_pool_opts), 0, false, NULL, NULL, NULL, 0}
 #define IPCK_POOL_OPTS(...) (&(const struct ipck_pool_opts){.size = sizeof(struct ipck_pool_opts), __VA_ARGS__})
 
 /* What became of an item. */

@@ -18,15 +18,18 @@
 #include <ipckit/deadline.h>
 #include <ipckit/defs.h>
 
+struct ipck_pipe;
 struct ipck_process;
 
 /* What a child does; its result & 0xff is the exit code. */
 typedef int ipck_process_fn(void *arg);
 
-/* A file descriptor that a spawned program gets back by ipck_inherited(name). */
+/* What a spawned program gets back: a file descriptor by ipck_inherited(name), or the
+ * end of a pipe by ipck_pipe_inherited(name). */
 struct ipck_pass {
 	const char *name; /* [A-Za-z0-9._-]{1,200} */
 	int fd;
+	struct ipck_pipe *pipe; /* if not NULL, instead of fd */
 };
 
 #define IPCK_STDIO_INHERIT (-1)
@@ -47,8 +50,14 @@ struct ipck_process_opts {
 	char *const *env;              /* spawn: environment; NULL: the parent's */
 	const struct ipck_pass *pass;  /* spawn: what the program gets by name */
 	size_t pass_count;
+	/*
+	 * start: the ends of pipes that the child keeps; it has no copy of the others,
+	 * and calls with them return -EBADF there.  NULL: it keeps all.
+	 */
+	struct ipck_pipe *const *keep;
+	size_t keep_count;
 };
-#define IPCK_PROCESS_OPTS_INIT {sizeof(struct ipck_process_opts), NULL, false, false, NULL, NULL, NULL, NULL, 0}
+#define IPCK_PROCESS_OPTS_INIT {sizeof(struct ipck_process_opts), NULL, false, false, NULL, NULL, NULL, NULL, 0, NULL, 0}
 #define IPCK_PROCESS_OPTS(...) \
 	(&(const struct ipck_process_opts){.size = sizeof(struct ipck_process_opts), __VA_ARGS__})
 
@@ -159,6 +168,13 @@ IPCK_API int ipck_cpu_count(void);
  * the environment variable IPCK_INHERITED is damaged; -EINVAL: bad name.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_inherited(const char *name);
+
+/*
+ * In a spawned program: the end of a pipe that its parent passed under that name, as
+ * a new handle; once.  -ENOENT: none of that name, or it was fetched before; -EPROTO: it is not
+ * a pipe, or IPCK_INHERITED is damaged; -EINVAL: bad name; -ENOMEM, -EMFILE.
+ */
+IPCK_API IPCK_MUST_CHECK int ipck_pipe_inherited(struct ipck_pipe **out, const char *name);
 
 IPCK_END_DECLS
 

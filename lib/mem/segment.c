@@ -215,7 +215,7 @@ void segment_close(struct segment *seg)
 	if (!seg->map)
 		return;
 	unmap(seg);
-	close(seg->fd);
+	io_close(&seg->fd);
 	*seg = (struct segment){.fd = -1};
 }
 

@@ -15,6 +15,7 @@
 enum segment_kind {
 	SEGMENT_USER = 1, /* ipck_shm */
 	SEGMENT_POOL = 2,
+	SEGMENT_PIPE = 3,
 };
 
 /* Moved by any change to a struct that lies in a segment. */

@@ -79,6 +79,7 @@ struct ipck_pool {
 	struct pool_shm *shm;
 	struct arena arena;
 	struct pool_image image;
+	struct ipck_pipe **keep; /* those of the options */
 	struct origin origin;
 
 	struct ipck_process *master; /* NULL: threads, or all have ended */

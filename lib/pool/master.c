@@ -307,6 +307,8 @@ int master_start(struct ipck_process **master, int *presence, const struct pool_
 	struct ipck_process_opts opts = {.size = sizeof(opts), .daemon = true, .group = true};
 	int rc;
 
+	opts.keep = image->keep;
+	opts.keep_count = image->keep_count;
 	pthread_mutex_lock(&starting);
 	rc = io_pipe(making);
 	if (rc < 0)

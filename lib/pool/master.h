@@ -19,6 +19,8 @@ struct pool_image {
 	int (*init)(void *arg);
 	void *init_arg;
 	sigset_t mask; /* of the pool's creator, for the workers */
+	struct ipck_pipe **keep; /* ends that master and workers keep; never NULL */
+	size_t keep_count;
 };
 
 /*

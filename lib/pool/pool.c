@@ -54,7 +54,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 	return arena_init(&pool->arena, &pool->segment, size);
 }
 
-static int create_tables(struct ipck_pool *pool)
+static int create_tables(struct ipck_pool *pool, const struct ipck_pool_opts *opts)
 {
 	uint32_t blocks = pool->shm->blocks, workers = pool->shm->workers;
 
@@ -63,8 +63,11 @@ static int create_tables(struct ipck_pool *pool)
 	pool->items = calloc(blocks, sizeof(struct imap_item *));
 	pool->landed = calloc(blocks, sizeof(*pool->landed));
 	pool->gathering = calloc(workers, sizeof(*pool->gathering));
-	if (!pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
+	pool->keep = calloc(opts->keep_count + 1, sizeof(struct ipck_pipe *));
+	if (!pool->keep || !pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
 		return -ENOMEM;
+	for (size_t i = 0; i < opts->keep_count; i++)
+		pool->keep[i] = opts->keep[i];
 	pool_add_blocks(pool, 0, pool->n_blocks);
 	return origin_note(&pool->origin);
 }
@@ -91,6 +94,7 @@ static void free_pool(struct ipck_pool *pool)
 	free(pool->items);
 	free(pool->free_blocks);
 	free(pool->threads);
+	free(pool->keep);
 	origin_free(&pool->origin);
 	arena_fini(&pool->arena);
 	segment_close(&pool->segment);
@@ -167,6 +171,8 @@ static int start(struct ipck_pool *pool, const struct ipck_pool_opts *opts)
 
 	pool->image = (struct pool_image){.pool = pool, .shm = pool->shm, .init = opts->init};
 	pool->image.init_arg = opts->init_arg;
+	pool->image.keep = pool->keep;
+	pool->image.keep_count = opts->keep_count;
 	pthread_sigmask(SIG_SETMASK, NULL, &pool->image.mask);
 	if (opts->threads)
 		return start_threads(pool, opts);
@@ -185,7 +191,7 @@ int ipck_pool_create(struct ipck_pool **out, const struct ipck_pool_opts *opts)
 
 	if (rc < 0)
 		return rc;
-	if (own.workers < 0 || own.workers > POOL_WORKERS_MAX)
+	if (own.workers < 0 || own.workers > POOL_WORKERS_MAX || (own.keep_count && !own.keep))
 		return -EINVAL;
 	workers = (uint32_t)(own.workers ? own.workers : MIN(ipck_cpu_count(), POOL_WORKERS_MAX));
 	pool = calloc(1, sizeof(*pool));
@@ -197,7 +203,7 @@ int ipck_pool_create(struct ipck_pool **out, const struct ipck_pool_opts *opts)
 	pool->presence = -1;
 	rc = create_segment(pool, workers, 32 + 8 * workers);
 	if (rc == 0)
-		rc = create_tables(pool);
+		rc = create_tables(pool, &own);
 	if (rc == 0)
 		rc = start(pool, &own);
 	if (rc == 0)

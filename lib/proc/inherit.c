@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ipckit/pipe.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -30,29 +32,38 @@ static int check_names(const struct ipck_pass *pass, size_t count)
 
 static int duplicate_all(struct handover *h, const struct ipck_pass *pass, size_t count)
 {
-	h->fds = calloc(count + 1, sizeof(*h->fds));
+	h->fds = calloc(2 * count + 1, sizeof(*h->fds));
 	if (!h->fds)
 		return -ENOMEM;
-	for (; h->count < count; h->count++) {
-		int rc = io_dup_to(pass[h->count].fd, &h->fds[h->count]);
+	for (size_t i = 0; i < count; i++) {
+		int fds[2] = {pass[i].fd, -1};
+		int rc = pass[i].pipe ? ipck_pipe_fds(pass[i].pipe, fds) : 0;
 
+		for (int k = 0; rc == 0 && k < (pass[i].pipe ? 2 : 1); k++) {
+			rc = io_dup_to(fds[k], &h->fds[h->count]);
+			h->count += rc == 0;
+		}
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-/* IPCK_INHERITED=name:fd,name:fd */
-static int write_variable(struct handover *h, const struct ipck_pass *pass)
+/* IPCK_INHERITED=name:fd,pipe:fd+fd */
+static int write_variable(struct handover *h, const struct ipck_pass *pass, size_t count)
 {
 	size_t length = 0;
+	const int *fd = h->fds;
 	FILE *f = open_memstream(&h->variable, &length);
 
 	if (!f)
 		return -ENOMEM;
 	fprintf(f, VARIABLE "=");
-	for (size_t i = 0; i < h->count; i++)
-		fprintf(f, "%s%s:%d", i ? "," : "", pass[i].name, h->fds[i]);
+	for (size_t i = 0; i < count; i++) {
+		fprintf(f, "%s%s:%d", i ? "," : "", pass[i].name, *fd++);
+		if (pass[i].pipe)
+			fprintf(f, "+%d", *fd++);
+	}
 	return fclose(f) == 0 ? 0 : -ENOMEM;
 }
 
@@ -82,7 +93,7 @@ int handover_make(struct handover *h, char *const *env, const struct ipck_pass *
 	if (rc == 0)
 		rc = duplicate_all(h, pass, count);
 	if (rc == 0 && count)
-		rc = write_variable(h, pass);
+		rc = write_variable(h, pass, count);
 	if (rc == 0)
 		rc = copy_env(h, env ? env : environ);
 	if (rc < 0)
@@ -100,40 +111,83 @@ void handover_free(struct handover *h)
 	*h = (struct handover){0};
 }
 
-/* The number behind "name:" in the list, -1 if it is not there, -2 if damaged. */
-static long find_fd(const char *list, const char *name)
+static const char *read_fd(const char *text, int *fd)
+{
+	char *end;
+	long number;
+
+	errno = 0;
+	number = strtol(text, &end, 10);
+	if (errno || end == text || number < 0 || number > INT_MAX)
+		return NULL;
+	*fd = (int)number;
+	return end;
+}
+
+/* The numbers behind "name:" in the list; the second is -1 if it has one only.  NULL
+ * with -ENOENT or, if the list is damaged, -EPROTO; else where the name stands. */
+static char *find_entry(char *list, const char *name, int fds[2], int *error)
 {
 	size_t length = strlen(name);
 
+	*error = -EPROTO;
 	while (*list) {
-		const char *colon = list + strcspn(list, ":,");
-		char *end;
-		long fd;
+		char *colon = list + strcspn(list, ":,");
+		const char *end;
 
 		if (*colon != ':' || colon == list)
-			return -2;
-		errno = 0;
-		fd = strtol(colon + 1, &end, 10);
-		if (errno || end == colon + 1 || fd < 0 || fd > INT_MAX || (*end && *end != ','))
-			return -2;
+			return NULL;
+		fds[1] = -1;
+		end = read_fd(colon + 1, &fds[0]);
+		if (end && *end == '+')
+			end = read_fd(end + 1, &fds[1]);
+		if (!end || (*end && *end != ','))
+			return NULL;
 		if ((size_t)(colon - list) == length && memcmp(list, name, length) == 0)
-			return fd;
-		list = *end ? end + 1 : end;
+			return list;
+		list = colon + (end - colon) + (*end == ',');
 	}
-	return -1;
+	*error = -ENOENT;
+	return NULL;
+}
+
+static char *find_inherited(const char *name, int fds[2], int *error)
+{
+	char *list = getenv(VARIABLE);
+
+	*error = name_valid(name) ? -ENOENT : -EINVAL;
+	return *error == -EINVAL || !list ? NULL : find_entry(list, name, fds, error);
 }
 
 int ipck_inherited(const char *name)
 {
-	const char *list = getenv(VARIABLE);
-	long fd;
+	int fds[2], error;
 
-	if (!name_valid(name))
-		return -EINVAL;
-	fd = list ? find_fd(list, name) : -1;
-	if (fd == -1)
-		return -ENOENT;
-	if (fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+	if (!find_inherited(name, fds, &error))
+		return error;
+	if (fds[1] >= 0 || fcntl(fds[0], F_SETFD, FD_CLOEXEC) < 0)
 		return -EPROTO;
-	return (int)fd;
+	return fds[0];
+}
+
+/* The handle has copies; what came with the program would keep the end open.  So the
+ * entry goes, too: its numbers may be others' from now on. */
+int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
+{
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	int fds[2], rc;
+	char *entry;
+
+	pthread_mutex_lock(&mutex);
+	entry = find_inherited(name, fds, &rc);
+	if (entry)
+		rc = fds[1] < 0 ? -EPROTO : ipck_pipe_open_fds(out, fds);
+	if (entry && rc == 0) {
+		close(fds[0]);
+		close(fds[1]);
+		/* No name has this character. */
+		memset(entry, '=', strlen(name));
+	}
+	pthread_mutex_unlock(&mutex);
+	return rc == -EBADF ? -EPROTO : rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a spawned program gets by name: file descriptors, told in its environment. */
+/* What a spawned program gets by name: descriptors and pipes, told in its environment. */
 #ifndef PROC_INHERIT_H
 #define PROC_INHERIT_H
 
@@ -7,8 +7,8 @@
 
 struct handover {
 	char **env;     /* the program's whole environment */
-	char *variable; /* IPCK_INHERITED=name:fd,... in it, or NULL */
-	int *fds;       /* duplicates of what is passed, close-on-exec here */
+	char *variable; /* IPCK_INHERITED=name:fd,pipe:fd+fd,... in it, or NULL */
+	int *fds;       /* duplicates of what is passed, two of a pipe, close-on-exec here */
 	size_t count;
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "coll/pipe.h"
 #include "proc/launch.h"
 #include "proc/local.h"
 #include "proc/reset.h"
@@ -26,6 +27,8 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 	launch_close_stdio(l);
 	io_close(&l->cwd);
 	io_close(&l->sentinel[0]);
+	if (l->opts.keep)
+		pipe_keep(l->opts.keep, l->opts.keep_count);
 	launch_unblock(l);
 	code = fn(arg);
 	process_finish(code);
@@ -34,6 +37,7 @@ static _Noreturn void run(struct launch *l, ipck_process_fn *fn, void *arg)
 void process_finish(int code)
 {
 	local_end_children();
+	pipe_leave_all();
 	stdio_finish();
 	_exit(code & 0xff);
 }
@@ -50,15 +54,17 @@ int process_start(struct ipck_process **out, ipck_process_fn *fn, void *arg, con
 	rc = launch_prepare(&l, opts, kind);
 	if (rc < 0)
 		goto unlock;
-	if (l.opts.env || l.opts.pass || l.opts.pass_count) {
+	if (l.opts.env || l.opts.pass || l.opts.pass_count || (l.opts.keep_count && !l.opts.keep)) {
 		/* Of a program, not of a function. */
 		rc = launch_finish(&l, -EINVAL, out);
 		goto unlock;
 	}
+	pipe_list_lock();
 	local_forking(true);
 	pid = fork();
 	if (pid == 0)
 		run(&l, fn, arg);
+	pipe_list_unlock();
 	if (pid < 0)
 		pid = -(errno == EAGAIN ? ENOMEM : errno);
 	local_forking(false);

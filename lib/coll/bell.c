@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "coll/bell.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+bool bell_put(int sock)
+{
+	const char datagram = DATAGRAM_BELL;
+	ssize_t n;
+
+	do
+		n = send(sock, &datagram, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+void bell_ring_armed(struct bell *bell, int sock)
+{
+	/* seq, as the receiver's count and its look afterwards. */
+	uint32_t drained = load_seq(&bell->drained);
+
+	if (!(drained & 1) && load_relaxed(&bell->rung) == drained)
+		return;
+	/* No room: then it is readable.  Nobody there: the pipe will find out. */
+	(void)bell_put(sock);
+	store_relaxed(&bell->rung, drained);
+}
+
+int bell_first(int sock)
+{
+	char datagram;
+	ssize_t n;
+
+	do
+		n = recv(sock, &datagram, 1, MSG_DONTWAIT | MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? datagram : -1;
+}
+
+void bell_drain(struct bell *bell, int sock)
+{
+	char datagram;
+
+	bell_silence(bell);
+	while (bell_first(sock) == DATAGRAM_BELL)
+		(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
+	bell_repair(bell);
+}
+
+void bell_silence(struct bell *bell)
+{
+	store_relaxed(&bell->drained, load_relaxed(&bell->drained) | 1);
+}
+
+void bell_repair(struct bell *bell)
+{
+	uint32_t drained = load_relaxed(&bell->drained);
+
+	if (drained & 1)
+		store_seq(&bell->drained, drained + 1);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "coll/lane.h"
+
+int lane_repair_sending(const struct lane *l)
+{
+	struct lane_shm *s = l->shm;
+	uint64_t word;
+
+	while ((word = load_acquire(lane_word(l, s->tail)))) {
+		if (record_size(word) > l->size - LANE_SPARE || s->tail - load_acquire(&s->head) > l->size)
+			return -EPROTO;
+		s->tail += record_span(record_size(word));
+	}
+	if (s->sending)
+		lane_abort(l);
+	return 0;
+}
+
+void lane_abort(const struct lane *l)
+{
+	struct lane_shm *s = l->shm;
+	uint64_t used = s->tail - load_acquire(&s->head);
+
+	/* No room: a sender that died here has committed it already. */
+	if (used + LANE_WORD + LANE_WORD <= l->size)
+		lane_commit(l, RECORD_ABORT, 0);
+	s->sending = 0;
+}

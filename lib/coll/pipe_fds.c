@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors: the one that polls, and those that are sent.
+ *
+ * Sent ones travel in a datagram of the socket pair, with a number; the message in
+ * the ring names it.  The datagram goes first, and a bell behind it, so that the
+ * socket stays readable when the datagram was taken.  A sender killed before its
+ * message leaves a datagram that no message names: it is dropped by who meets it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "coll/pipe.h"
+
+/* The message in the ring, and what the datagram says. */
+struct fds_message {
+	uint32_t number, n;
+};
+
+struct fds_datagram {
+	char kind; /* DATAGRAM_FDS */
+	char spare[3];
+	uint32_t number;
+};
+
+union control {
+	struct cmsghdr head; /* for its alignment */
+	char bytes[CMSG_SPACE(IPCK_PIPE_FDS_MAX * sizeof(int))];
+};
+
+int ipck_pipe_fd(struct ipck_pipe *p)
+{
+	pipe_enter(p);
+	if (p->sock >= 0 && p->in.shm)
+		store_seq(&p->in.shm->bell.armed, 1);
+	return p->sock >= 0 ? p->sock : -EBADF;
+}
+
+/* ---- sending ---- */
+
+static int put_datagram(int sock, uint32_t number, const int *fds, size_t n)
+{
+	struct fds_datagram datagram = {.kind = DATAGRAM_FDS, .number = number};
+	struct iovec part = {&datagram, sizeof(datagram)};
+	union control control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+	struct cmsghdr *c = &control.head;
+
+	message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	while (sendmsg(sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+	return 0;
+}
+
+/* The receivers take out what is in the way. */
+static int wait_for_socket(int sock, struct ipck_deadline deadline)
+{
+	struct pollfd p = {.fd = sock, .events = POLLOUT};
+	int64_t now = clock_now();
+	int rc = deadline_check(deadline, now);
+
+	if (rc == 0)
+		(void)poll(&p, 1, (int)((deadline_tick(deadline, now) - now + NS_PER_MS - 1) / NS_PER_MS));
+	return rc;
+}
+
+/* In the turn: both datagrams, or none that a message will name. */
+static int put_datagrams(struct ipck_pipe *p, uint32_t number, const int *fds, size_t n,
+                         struct ipck_deadline deadline)
+{
+	int rc;
+
+	while ((rc = put_datagram(p->sock, number, fds, n)) == -EAGAIN)
+		if ((rc = wait_for_socket(p->sock, deadline)) < 0)
+			return rc;
+	while (rc == 0 && !bell_put(p->sock))
+		rc = pipe_hung_up(p) ? -EPIPE : wait_for_socket(p->sock, deadline);
+	return rc;
+}
+
+int ipck_pipe_send_fds(struct ipck_pipe *p, const int *fds, size_t n, struct ipck_deadline deadline)
+{
+	struct fds_message m = {.n = (uint32_t)n};
+	int rc;
+
+	pipe_enter(p);
+	if (!p->out.shm || p->sock < 0)
+		return -EBADF;
+	if (n < 1 || n > IPCK_PIPE_FDS_MAX)
+		return -EINVAL;
+	rc = pipe_get_room(p, sizeof(m), deadline);
+	if (rc < 0)
+		return rc;
+	m.number = load_relaxed(&p->out.shm->fds) + 1;
+	store_relaxed(&p->out.shm->fds, m.number);
+	rc = put_datagrams(p, m.number, fds, n, deadline);
+	if (rc < 0) {
+		pipe_give_sending(p);
+		return rc;
+	}
+	memcpy(lane_room(&p->out), &m, sizeof(m));
+	pipe_put(p, RECORD_WHOLE | RECORD_FDS, sizeof(m));
+	return 0;
+}
+
+/* ---- receiving ---- */
+
+static void drop_datagram(int sock)
+{
+	char datagram;
+
+	/* Its descriptors go with it. */
+	(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
+}
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* Copies of the descriptors of the first datagram, which stays: their number, or -EMFILE. */
+static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
+{
+	struct fds_datagram datagram = {0};
+	struct iovec part = {&datagram, sizeof(datagram)};
+	union control control;
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t got = recvmsg(sock, &m, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
+	size_t n = 0;
+
+	if (got < 0)
+		return errno == EINTR ? -EINTR : -EAGAIN;
+	*number = datagram.kind == DATAGRAM_FDS && got == sizeof(datagram) ? datagram.number : 0;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	}
+	if (m.msg_flags & MSG_CTRUNC) {
+		close_all(fds, n);
+		return -EMFILE;
+	}
+	return (ssize_t)n;
+}
+
+/* The descriptors that the message names; 0: they were taken by somebody who died. */
+static ssize_t take_fds(struct ipck_pipe *p, const struct fds_message *m, int fds[IPCK_PIPE_FDS_MAX])
+{
+	for (;;) {
+		uint32_t number = 0;
+		ssize_t n = copy_fds(p->sock, fds, &number);
+
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return n == -EAGAIN ? 0 : n;
+		if (number == m->number) {
+			drop_datagram(p->sock);
+			return n;
+		}
+		/* Of a message that has not come: it belongs to a later one. */
+		if (number != 0 && (int32_t)(number - m->number) > 0) {
+			close_all(fds, (size_t)n);
+			return 0;
+		}
+		close_all(fds, (size_t)n);
+		drop_datagram(p->sock);
+	}
+}
+
+/* A standard stream that is closed here is not to be replaced by what comes. */
+static int lift_all(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc = io_lift(fds[i], &fds[i]);
+
+		if (rc < 0) {
+			close_all(fds, i);
+			close_all(fds + i + 1, n - i - 1);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* In the turn, with such a message at hand.  0: it was nothing any more. */
+static ssize_t receive_fds(struct ipck_pipe *p, uint64_t word, int *fds, size_t max)
+{
+	int got[IPCK_PIPE_FDS_MAX];
+	struct fds_message m;
+	ssize_t n;
+
+	if (!(word & RECORD_FDS) || record_size(word) != sizeof(m))
+		return -EBADMSG;
+	memcpy(&m, lane_taken(&p->in), sizeof(m));
+	if (m.n > max)
+		return -EMSGSIZE;
+	bell_silence(&p->in.shm->bell);
+	n = take_fds(p, &m, got);
+	bell_repair(&p->in.shm->bell);
+	if (n > 0 && lift_all(got, (size_t)n) < 0)
+		n = -EMFILE;
+	if (n > 0)
+		memcpy(fds, got, (size_t)n * sizeof(int));
+	return n;
+}
+
+ssize_t ipck_pipe_recv_fds(struct ipck_pipe *p, int *fds, size_t max, struct ipck_deadline deadline)
+{
+	uint64_t word;
+	ssize_t n;
+	bool kept;
+
+	pipe_enter(p);
+	if (!p->in.shm || p->sock < 0)
+		return -EBADF;
+	do {
+		int rc = pipe_begin(p, &word, &kept, deadline);
+
+		if (rc < 0)
+			return rc;
+		if (kept) {
+			pipe_keep_turn(&p->receiving, KEPT_PART);
+			return -EBADMSG;
+		}
+		n = receive_fds(p, word, fds, max);
+		if (n < 0)
+			pipe_give_receiving(p);
+		else
+			pipe_finish(p, word);
+	} while (n == 0);
+	return n;
+}
+
+/*
+ * In the receivers' turn, nothing to take, and the first datagram is descriptors.  If
+ * no sender is at it, and still nothing has come, no message will name them.
+ */
+bool pipe_drop_stale(struct ipck_pipe *p)
+{
+	const struct turn *send = &p->in.shm->send;
+
+	if (bell_first(p->sock) != DATAGRAM_FDS)
+		return false;
+	if (load_seq(&send->owner) != 0 && !turn_is_abandoned(send))
+		return false;
+	if (lane_has_record(&p->in))
+		return false;
+	drop_datagram(p->sock);
+	return true;
+}

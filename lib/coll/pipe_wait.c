@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting at a pipe's end: spinning a little, sleeping, and noticing that nobody is there any more. */
+#include <errno.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "coll/pipe.h"
+
+#define SPIN_MIN 16
+#define SPIN_MAX 1000
+
+/* The first look whether the other side is still there; the pause to the next one
+ * doubles, up to a tick. */
+#define FIRST_LOOK_NS NS_PER_MS
+
+bool pipe_hung_up(struct ipck_pipe *p)
+{
+	struct pollfd socket = {.fd = p->sock};
+
+	if (!load_relaxed(&p->hung_up) && poll(&socket, 1, 0) == 1)
+		store_relaxed(&p->hung_up, 1);
+	return load_relaxed(&p->hung_up);
+}
+
+/* What is waited for, and in whose hands it is. */
+struct waiting {
+	struct ipck_pipe *pipe;
+	const struct lane *lane;
+	struct side *side;
+	struct evcount *sleepers;
+	const struct turn *other; /* the turn in which it comes */
+	bool (*ready)(const struct waiting *w);
+	int (*gone)(const struct waiting *w); /* negative: it will not come */
+	size_t size;
+	uint64_t stream, begun;
+};
+
+static bool spin(const struct waiting *w)
+{
+	/* Threads may overwrite each other's: it is only a guess. */
+	uint32_t most = load_relaxed(&w->side->spin);
+
+	for (uint32_t i = 0; i < most; i++) {
+		if (w->ready(w)) {
+			store_relaxed(&w->side->spin, SPIN_MAX);
+			return true;
+		}
+		cpu_relax();
+	}
+	if (most > SPIN_MIN)
+		store_relaxed(&w->side->spin, most - most / 8);
+	return false;
+}
+
+/* At most that long; 0: test again. */
+static int nap(struct evcount *e, uint32_t key, struct ipck_deadline deadline, int64_t slice)
+{
+	int64_t now = clock_now();
+	int rc = deadline_check(deadline, now);
+
+	if (rc < 0)
+		return rc;
+	deadline.ns = MIN(deadline.ns, now + slice);
+	rc = evcount_wait(e, key, deadline);
+	return rc == -ECANCELED ? rc : 0;
+}
+
+/* Whether somebody has left since the last look. */
+static bool has_left(const struct waiting *w)
+{
+	uint32_t left = load_acquire(&w->lane->shm->left);
+
+	return swap_seq(&w->side->left, left) != left;
+}
+
+static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
+{
+	uint32_t key = evcount_prepare(w->sleepers);
+	int64_t slice = FIRST_LOOK_NS;
+	bool look = has_left(w);
+	int rc = 0;
+
+	for (;;) {
+		/* seq: sees what was done in turns that were given; see lane.h. */
+		(void)load_seq(&w->other->owner);
+		if (w->ready(w))
+			break;
+		rc = look ? w->gone(w) : 0;
+		if (rc == 0)
+			rc = nap(w->sleepers, key, deadline, slice);
+		if (rc < 0)
+			break;
+		look = true;
+		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
+		if ((uint32_t)load_relaxed(&w->sleepers->word) != key)
+			key = evcount_prepare(w->sleepers);
+	}
+	evcount_cancel(w->sleepers, key);
+	/* What came before they left is still there. */
+	return rc == -EPIPE && w->ready(w) ? 0 : rc;
+}
+
+/* ---- data ---- */
+
+static bool has_data(const struct waiting *w)
+{
+	return lane_has_record(w->lane);
+}
+
+static int senders_gone(const struct waiting *w)
+{
+	return pipe_hung_up(w->pipe) && !has_data(w) ? -EPIPE : 0;
+}
+
+/* In a stream its sender has the turn: given or abandoned, it has ended it. */
+static int stream_ended(const struct waiting *w)
+{
+	if (load_acquire(&w->other->owner) != 0 && !turn_is_abandoned(w->other) && !pipe_hung_up(w->pipe))
+		return 0;
+	return has_data(w) ? 0 : -EOWNERDEAD;
+}
+
+static struct waiting for_data(struct ipck_pipe *p)
+{
+	return (struct waiting){
+		.pipe = p,
+		.lane = &p->in,
+		.side = &p->receiving,
+		.sleepers = &p->in.shm->data,
+		.other = &p->in.shm->send,
+		.ready = has_data,
+		.gone = senders_gone,
+	};
+}
+
+bool pipe_spin_for_data(struct ipck_pipe *p)
+{
+	struct waiting w = for_data(p);
+
+	return spin(&w);
+}
+
+int pipe_wait_data(struct ipck_pipe *p, struct ipck_deadline deadline)
+{
+	struct waiting w = for_data(p);
+
+	return sleep_for(&w, deadline);
+}
+
+int pipe_wait_part(struct ipck_pipe *p, struct ipck_deadline deadline)
+{
+	struct waiting w = for_data(p);
+
+	w.gone = stream_ended;
+	return spin(&w) ? 0 : sleep_for(&w, deadline);
+}
+
+/* ---- room ---- */
+
+static bool has_room(const struct waiting *w)
+{
+	const struct lane_shm *s = w->lane->shm;
+	uint64_t end = load_relaxed(&s->tail) + record_span(w->size) + LANE_SPARE;
+
+	return end - load_seq(&s->head) <= w->lane->size || (w->stream && load_acquire(&s->lost) == w->stream);
+}
+
+/* Who has begun to take a stream keeps the turn until its end. */
+static int receivers_gone(const struct waiting *w)
+{
+	const struct lane_shm *s = w->lane->shm;
+	bool begun = w->stream && load_acquire(&s->head) > w->begun;
+
+	if (pipe_hung_up(w->pipe))
+		return -EPIPE;
+	if (!begun || (load_acquire(&s->receive.owner) != 0 && !turn_is_abandoned(&s->receive)))
+		return 0;
+	return has_room(w) ? 0 : -EOWNERDEAD;
+}
+
+int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t begun, struct ipck_deadline deadline)
+{
+	struct waiting w = {
+		.pipe = p,
+		.lane = &p->out,
+		.side = &p->sending,
+		.sleepers = &p->out.shm->space,
+		.other = &p->out.shm->receive,
+		.ready = has_room,
+		.gone = receivers_gone,
+		.size = size,
+		.stream = stream,
+		.begun = begun,
+	};
+	int rc = spin(&w) ? 0 : sleep_for(&w, deadline);
+
+	if (rc == 0 && stream && load_acquire(&p->out.shm->lost) == stream)
+		rc = -EOWNERDEAD;
+	return rc;
+}
