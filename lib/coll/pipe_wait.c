@@ -162,7 +162,8 @@ static bool has_room(const struct waiting *w)
 	const struct lane_shm *s = w->lane->shm;
 	uint64_t end = load_relaxed(&s->tail) + record_span(w->size) + LANE_SPARE;
 
-	return end - load_seq(&s->head) <= w->lane->size || (w->stream && load_acquire(&s->lost) == w->stream);
+	/* Signed: behind a sender that dies before it moves tail, head may be beyond that. */
+	return (int64_t)(end - load_seq(&s->head)) <= (int64_t)w->lane->size || (w->stream && load_acquire(&s->lost) == w->stream);
 }
 
 /* Who has begun to take a stream keeps the turn until its end. */
