@@ -73,6 +73,14 @@ static bool has_left(const struct waiting *w)
 	return swap_seq(&w->side->left, left) != left;
 }
 
+/* Who never sleeps is told of the end, too: of killed processes nobody else tells. */
+static int look_last(const struct waiting *w)
+{
+	int rc = w->gone(w);
+
+	return rc < 0 ? rc : -ETIMEDOUT;
+}
+
 static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 {
 	uint32_t key = evcount_prepare(w->sleepers);
@@ -88,6 +96,8 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		rc = look ? w->gone(w) : 0;
 		if (rc == 0)
 			rc = nap(w->sleepers, key, deadline, slice);
+		if (rc == -ETIMEDOUT && !look)
+			rc = look_last(w);
 		if (rc < 0)
 			break;
 		look = true;
