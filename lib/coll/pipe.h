@@ -119,9 +119,9 @@ void pipe_give_sending(struct ipck_pipe *p);
 
 /* ---- pipe_fds.c ---- */
 
-/* In the receivers' turn, with nothing to take: drops descriptors that no message
- * will name; true if there were some. */
-bool pipe_drop_stale(struct ipck_pipe *p);
+/* In the receivers' turn, with nothing to take since that was the first datagram: drops
+ * it, unless it is descriptors that a message may name.  True: look again. */
+bool pipe_drop_first(struct ipck_pipe *p, int first);
 
 /* ---- pipe_recv.c ---- */
 
