@@ -91,12 +91,13 @@ bool pipe_hung_up(struct ipck_pipe *p);
  * Each returns 0 when it is worth a look: -ETIMEDOUT, -ECANCELED, or, with nothing
  * more to come, -EPIPE.
  * data: for a record.  part: for a stream's next; -EOWNERDEAD: its sender died.
- * room: for a record of that size; stream, if not 0: the number of the one that
- * waits, which began at `begun`; -EOWNERDEAD: its receiver died.
+ * room: for a record of that size; begun: where the stream began that it is of;
+ * -EOWNERDEAD: its receiver died.
  */
 int pipe_wait_data(struct ipck_pipe *p, struct ipck_deadline deadline);
 int pipe_wait_part(struct ipck_pipe *p, struct ipck_deadline deadline);
-int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t begun, struct ipck_deadline deadline);
+#define NO_STREAM UINT64_MAX
+int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t begun, struct ipck_deadline deadline);
 
 /* Spins for data, if that may do: true if there is some. */
 bool pipe_spin_for_data(struct ipck_pipe *p);

@@ -35,7 +35,7 @@ static int find_first(struct ipck_pipe *p, uint64_t *word)
 		if (rc < 0 || likely(*word == 0 || *word & RECORD_FIRST))
 			return rc;
 		if (!(*word & RECORD_ABORT))
-			store_seq(&p->in.shm->lost, load_relaxed(&p->in.shm->stream));
+			store_seq(&p->in.shm->lost, lane_after(&p->in, *word));
 		lane_take_seq(&p->in, *word);
 		tell_senders(p);
 	}

@@ -32,7 +32,7 @@ struct waiting {
 	bool (*ready)(const struct waiting *w);
 	int (*gone)(const struct waiting *w); /* negative: it will not come */
 	size_t size;
-	uint64_t stream, begun;
+	uint64_t begun;
 };
 
 static bool spin(const struct waiting *w)
@@ -167,20 +167,26 @@ int pipe_wait_part(struct ipck_pipe *p, struct ipck_deadline deadline)
 
 /* ---- room ---- */
 
+/* Of the stream that waits; NO_STREAM is beyond all. */
+static bool is_lost(const struct waiting *w)
+{
+	return load_acquire(&w->lane->shm->lost) > w->begun;
+}
+
 static bool has_room(const struct waiting *w)
 {
 	const struct lane_shm *s = w->lane->shm;
 	uint64_t end = load_relaxed(&s->tail) + record_span(w->size) + LANE_SPARE;
 
 	/* Signed: behind a sender that dies before it moves tail, head may be beyond that. */
-	return (int64_t)(end - load_seq(&s->head)) <= (int64_t)w->lane->size || (w->stream && load_acquire(&s->lost) == w->stream);
+	return (int64_t)(end - load_seq(&s->head)) <= (int64_t)w->lane->size || is_lost(w);
 }
 
 /* Who has begun to take a stream keeps the turn until its end. */
 static int receivers_gone(const struct waiting *w)
 {
 	const struct lane_shm *s = w->lane->shm;
-	bool begun = w->stream && load_acquire(&s->head) > w->begun;
+	bool begun = load_acquire(&s->head) > w->begun;
 
 	if (pipe_hung_up(w->pipe))
 		return -EPIPE;
@@ -189,7 +195,7 @@ static int receivers_gone(const struct waiting *w)
 	return has_room(w) ? 0 : -EOWNERDEAD;
 }
 
-int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t begun, struct ipck_deadline deadline)
+int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t begun, struct ipck_deadline deadline)
 {
 	struct waiting w = {
 		.pipe = p,
@@ -200,12 +206,11 @@ int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t b
 		.ready = has_room,
 		.gone = receivers_gone,
 		.size = size,
-		.stream = stream,
 		.begun = begun,
 	};
 	int rc = spin(&w) ? 0 : sleep_for(&w, deadline);
 
-	if (rc == 0 && stream && load_acquire(&p->out.shm->lost) == stream)
+	if (rc == 0 && is_lost(&w))
 		rc = -EOWNERDEAD;
 	return rc;
 }
