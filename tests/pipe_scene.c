@@ -100,8 +100,10 @@ void scene_help(struct scene *s, void (*fn)(struct scene *s))
 	add_seq(&s->helpers, 1);
 	pid = fork();
 	kill_check(pid >= 0);
-	if (pid > 0)
+	if (pid > 0) {
+		s->helper = pid;
 		return;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);

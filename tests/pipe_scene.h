@@ -35,6 +35,7 @@ struct scene {
 	uint32_t may_miss;      /* messages that may have died with their receiver */
 	uint32_t ready;         /* a helper has got where it was to get */
 	uint32_t helpers;       /* that run */
+	pid_t helper;           /* the last one */
 	uint32_t dead;          /* the victim is */
 	uint32_t told;          /* the victim's operation has returned */
 };
