@@ -351,7 +351,7 @@ static void check_refused(struct ipck_pipe *p)
 	kill_check(rc == -EPIPE && accepted <= SCENE_RING / 8);
 }
 
-static void check_nothing_in_flight(struct scene *s)
+void scene_check_flight(struct scene *s)
 {
 	struct pollfd fd = {.fd = s->probe[0]};
 
@@ -388,7 +388,7 @@ void scene_finish(struct scene *s)
 	scene_check_counts(s);
 	ipck_pipe_close(s->near);
 	check_end(s, s->far);
-	check_nothing_in_flight(s);
+	scene_check_flight(s);
 }
 
 void scene_finish_alone(struct scene *s)
@@ -399,7 +399,7 @@ void scene_finish_alone(struct scene *s)
 	scene_check_bell(s->far);
 	check_end(s, s->far);
 	scene_check_counts(s);
-	check_nothing_in_flight(s);
+	scene_check_flight(s);
 }
 
 /* ---- main ---- */

@@ -101,6 +101,9 @@ void scene_finish(struct scene *s);
 /* The victim alone had the near end: what it has sent is received, then the end. */
 void scene_finish_alone(struct scene *s);
 
+/* Both ends are closed: no descriptor is left that was sent. */
+void scene_check_flight(struct scene *s);
+
 /* Sweeps: all points with IPCK_LONG, else a share of them. */
 int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n);
 
