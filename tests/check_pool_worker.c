@@ -75,19 +75,23 @@ static void look_by(struct ipck_pool *pool, struct surroundings *s, size_t n)
 
 START_TEST(test_signals)
 {
-	struct ipck_pool *pool = make_with_signals(false);
-	struct surroundings s;
+	struct surroundings before, s;
+	struct ipck_pool *pool;
 
+	/* Who runs us may have had us ignore some. */
+	look_around(NULL, &before, NULL);
+	before.ignored[SIGINT] = before.ignored[SIGQUIT] = before.ignored[SIGPIPE] = true;
+	pool = make_with_signals(false);
 	look_by(pool, &s, 1);
 	for (int sig = 1; sig <= SIGSYS; sig++) {
-		ck_assert(s.ignored[sig] == (sig == SIGINT || sig == SIGQUIT || sig == SIGPIPE));
+		ck_assert(s.ignored[sig] == before.ignored[sig]);
 		ck_assert(!s.caught[sig] || sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE);
 		ck_assert(s.blocked[sig] == (sig == SIGUSR2));
 	}
 	/* The parent's are as they were. */
 	look_around(NULL, &s, NULL);
 	ck_assert(s.caught[SIGINT] && s.caught[SIGUSR1] && s.caught[SIGCHLD]);
-	ck_assert(!s.ignored[SIGQUIT] && s.ignored[SIGPIPE] && !s.blocked[SIGUSR2]);
+	ck_assert(s.ignored[SIGPIPE] && !s.blocked[SIGUSR2]);
 	pool_end(pool);
 }
 END_TEST
