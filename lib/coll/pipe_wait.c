@@ -86,11 +86,15 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		if (w->ready(w))
 			break;
 		rc = look ? w->gone(w) : 0;
-		if (rc == 0)
-			rc = nap(w->sleepers, key, deadline, slice);
 		if (rc < 0)
 			break;
+		rc = nap(w->sleepers, key, deadline, slice);
+		if (rc < 0 && look)
+			break;
 		look = true;
+		/* Who does not wait is told, too. */
+		if (rc < 0)
+			continue;
 		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
 		if ((uint32_t)load_relaxed(&w->sleepers->word) != key)
 			key = evcount_prepare(w->sleepers);
