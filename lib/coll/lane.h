@@ -50,6 +50,7 @@
 #define LANE_BYTES_MIN 4096u
 #define LANE_WORD 8u
 #define LANE_SPARE (2 * LANE_WORD)
+#define LANE_AHEAD 512u
 
 /* The low half of a head word; the high half is the size. */
 enum record_flags {
@@ -152,6 +153,20 @@ static inline bool lane_has_room(struct lane *l, size_t size)
 		return true;
 	store_relaxed(&s->head_seen, load_acquire(&s->head));
 	return end - load_relaxed(&s->head_seen) <= l->size;
+}
+
+/*
+ * Before a small record is written: the lines of one that comes later.  The receiver
+ * has read them a lap ago, and to get them back takes longer than to write the record;
+ * the swap that gives the turn would wait for it.
+ */
+static inline void lane_prepare(const struct lane *l, size_t size)
+{
+	const char *ahead = lane_bytes(l, load_relaxed(&l->shm->tail) + LANE_AHEAD);
+
+	prefetch_write(ahead);
+	if (size > CACHE_LINE / 2)
+		prefetch_write(ahead + CACHE_LINE);
 }
 
 /* Where its bytes go. */

@@ -159,6 +159,7 @@ static bool send_quickly(struct ipck_pipe *p, const void *data, size_t size)
 		turn_give(turn);
 		return false;
 	}
+	lane_prepare(&p->out, size);
 	if (size)
 		memcpy(lane_room(&p->out), data, size);
 	lane_commit(&p->out, RECORD_WHOLE, size);

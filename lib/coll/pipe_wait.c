@@ -9,6 +9,10 @@
 #define SPIN_MIN 16
 #define SPIN_MAX 1000
 
+/* About 200 ns. */
+#define RUN_MIN 8
+#define FALL_BACK_TURNS 10
+
 /* The first look whether the other side is still there; the pause to the next one
  * doubles, up to a tick. */
 #define FIRST_LOOK_NS NS_PER_MS
@@ -137,10 +141,18 @@ static struct waiting for_data(struct ipck_pipe *p)
 	};
 }
 
+/*
+ * Who has caught up with a sender in full flow falls back a little: at its heels they
+ * would take each other the line of the next head word, at every message.
+ */
 bool pipe_spin_for_data(struct ipck_pipe *p)
 {
 	struct waiting w = for_data(p);
 
+	if (load_relaxed(&p->receiving.run) >= RUN_MIN)
+		for (int i = 0; i < FALL_BACK_TURNS; i++)
+			cpu_relax();
+	store_relaxed(&p->receiving.run, 0);
 	return spin(&w);
 }
 
