@@ -38,19 +38,17 @@ int bell_first(int sock)
 	return n == 1 ? datagram : -1;
 }
 
-void bell_drain(struct bell *bell, int sock)
+void bell_take(int sock)
 {
 	char datagram;
 
-	bell_silence(bell);
-	while (bell_first(sock) == DATAGRAM_BELL)
-		(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
-	bell_repair(bell);
+	/* Its descriptors, if it has some, go with it. */
+	(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
 }
 
 void bell_silence(struct bell *bell)
 {
-	store_relaxed(&bell->drained, load_relaxed(&bell->drained) | 1);
+	store_seq(&bell->drained, load_relaxed(&bell->drained) | 1);
 }
 
 void bell_repair(struct bell *bell)

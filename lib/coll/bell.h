@@ -9,11 +9,14 @@
  *
  *	sender:    commits; gives its turn; if armed and not yet rung since the last
  *	           drain: puts a datagram in, says for which drain that was.
- *	receiver:  finds nothing; counts `drained` to odd; takes the datagrams out;
- *	           counts it to even (seq); looks again.
+ *	receiver:  finds nothing.  Sees a datagram; counts `drained` to odd (seq); looks
+ *	           again; only if there is still nothing takes the datagram out, and
+ *	           goes on with the next one; counts to even.
  *
  * So a sender that relies on an earlier ring has seen `drained` before the receiver
- * counted, and the receiver's second look sees what that sender committed.
+ * counted, and the receiver's second look sees what that sender committed; the others
+ * ring, and their datagrams lie behind the one that is taken out.  A datagram is never
+ * gone while what it was put there for is to be taken.
  */
 #ifndef COLL_BELL_H
 #define COLL_BELL_H
@@ -36,7 +39,7 @@
  *   our own look again at their tick; the descriptor is rung by the next sender, or
  *   hangs up with the last.
  * - a sender between the datagram and `rung`: the bell rung twice, later.
- * - a receiver in a drain: `drained` odd; the next to take over the turn drains.
+ * - a receiver in a drain: `drained` odd until the next one takes over the turn.
  */
 struct bell {
 	uint32_t armed;
@@ -63,13 +66,13 @@ bool bell_put(int sock);
 /* The kind of the first datagram that is in, or negative: there is none. */
 int bell_first(int sock);
 
-/* In the receivers' turn, with nothing to take: then it must be looked again. */
-void bell_drain(struct bell *bell, int sock);
+/* In the receivers' turn: drops it. */
+void bell_take(int sock);
 
-/* In the receivers' turn: nobody relies on an earlier ring until bell_repair. */
+/* In the receivers' turn: nobody relies on an earlier ring until bell_repair (seq). */
 void bell_silence(struct bell *bell);
 
-/* In the receivers' turn, taken over from one who may have died in a drain. */
+/* In the receivers' turn, which may be taken over from one who died in a drain. */
 void bell_repair(struct bell *bell);
 
 #endif

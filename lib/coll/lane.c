@@ -7,9 +7,12 @@ int lane_repair_sending(const struct lane *l)
 	uint64_t word;
 
 	while ((word = load_acquire(lane_word(l, s->tail)))) {
-		if (record_size(word) > l->size - LANE_SPARE || s->tail - load_acquire(&s->head) > l->size)
+		uint64_t next = s->tail + record_span(record_size(word));
+
+		/* It may have been taken: then head is not behind the tail, but behind what follows. */
+		if (record_size(word) > l->size - LANE_SPARE || next - load_acquire(&s->head) > l->size)
 			return -EPROTO;
-		s->tail += record_span(record_size(word));
+		s->tail = next;
 	}
 	if (s->sending)
 		lane_abort(l);

@@ -64,22 +64,22 @@ enum record_flags {
 
 struct lane_shm {
 	/*
-	 * Senders, in their turn; others read `stream`, and the turn.
+	 * Senders, in their turn; others read tail, and the turn.
 	 * tail: where the next record goes; what precedes is committed.
 	 * head_seen: an old value of head, so that the receivers' line is seldom read.
 	 * head_checked: head when it was last looked whether anybody is there to take.
-	 * sending: a stream is begun and not ended.  stream: the number of streams begun.
+	 * sending: a stream is begun and not ended.
 	 * fds: the number of descriptor messages begun.
 	 */
 	ALIGNED(FALSE_SHARING) struct turn send;
 	uint64_t tail, head_seen, head_checked;
-	uint64_t stream;
 	uint32_t sending;
 	uint32_t fds;
 
 	/*
 	 * Receivers, in their turn; head is read by senders (acquire: what precedes it
-	 * is free).  lost: the last stream of which a part was lost.
+	 * is free).  lost: where the last part of a stream ended that was lost: beyond
+	 * the beginning of that stream, and of no later one.
 	 */
 	ALIGNED(FALSE_SHARING) struct turn receive;
 	uint64_t head;
@@ -216,15 +216,21 @@ static inline char *lane_taken(const struct lane *l)
 	return lane_bytes(l, load_relaxed(&l->shm->head));
 }
 
+/* Where the next one begins. */
+static inline uint64_t lane_after(const struct lane *l, uint64_t word)
+{
+	return load_relaxed(&l->shm->head) + record_span(record_size(word));
+}
+
 static inline void lane_take(const struct lane *l, uint64_t word)
 {
 	/* Release: the bytes were read before. */
-	store_release(&l->shm->head, load_relaxed(&l->shm->head) + record_span(record_size(word)));
+	store_release(&l->shm->head, lane_after(l, word));
 }
 
 static inline void lane_take_seq(const struct lane *l, uint64_t word)
 {
-	store_seq(&l->shm->head, load_relaxed(&l->shm->head) + record_span(record_size(word)));
+	store_seq(&l->shm->head, lane_after(l, word));
 }
 
 /* ---- anybody, without a turn ---- */

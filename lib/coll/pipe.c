@@ -344,7 +344,7 @@ static void delist(struct ipck_pipe *p)
 static void drop_kept(struct ipck_pipe *p)
 {
 	if (pipe_take_kept(&p->receiving, KEPT_PART)) {
-		store_seq(&p->in.shm->lost, load_relaxed(&p->in.shm->stream));
+		store_seq(&p->in.shm->lost, load_relaxed(&p->in.shm->head));
 		pipe_give_receiving(p);
 	} else if (pipe_take_kept(&p->receiving, KEPT_PLACE)) {
 		pipe_give_receiving(p);

@@ -92,12 +92,13 @@ bool pipe_hung_up(struct ipck_pipe *p);
  * Each returns 0 when it is worth a look: -ETIMEDOUT, -ECANCELED, or, with nothing
  * more to come, -EPIPE.
  * data: for a record.  part: for a stream's next; -EOWNERDEAD: its sender died.
- * room: for a record of that size; stream, if not 0: the number of the one that
- * waits, which began at `begun`; -EOWNERDEAD: its receiver died.
+ * room: for a record of that size; begun: where the stream began that it is of;
+ * -EOWNERDEAD: its receiver died.
  */
 int pipe_wait_data(struct ipck_pipe *p, struct ipck_deadline deadline);
 int pipe_wait_part(struct ipck_pipe *p, struct ipck_deadline deadline);
-int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t begun, struct ipck_deadline deadline);
+#define NO_STREAM UINT64_MAX
+int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t begun, struct ipck_deadline deadline);
 
 /* Spins for data, if that may do: true if there is some. */
 bool pipe_spin_for_data(struct ipck_pipe *p);
@@ -120,9 +121,9 @@ void pipe_give_sending(struct ipck_pipe *p);
 
 /* ---- pipe_fds.c ---- */
 
-/* In the receivers' turn, with nothing to take: drops descriptors that no message
- * will name; true if there were some. */
-bool pipe_drop_stale(struct ipck_pipe *p);
+/* In the receivers' turn, with nothing to take since that was the first datagram: drops
+ * it, unless it is descriptors that a message may name.  True: look again. */
+bool pipe_drop_first(struct ipck_pipe *p, int first);
 
 /* ---- pipe_recv.c ---- */
 

@@ -115,14 +115,6 @@ int ipck_pipe_send_fds(struct ipck_pipe *p, const int *fds, size_t n, struct ipc
 
 /* ---- receiving ---- */
 
-static void drop_datagram(int sock)
-{
-	char datagram;
-
-	/* Its descriptors go with it. */
-	(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
-}
-
 static void close_all(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -166,7 +158,7 @@ static ssize_t take_fds(struct ipck_pipe *p, const struct fds_message *m, int fd
 		if (n < 0)
 			return n == -EAGAIN ? 0 : n;
 		if (number == m->number) {
-			drop_datagram(p->sock);
+			bell_take(p->sock);
 			return n;
 		}
 		/* Of a message that has not come: it belongs to a later one. */
@@ -175,7 +167,7 @@ static ssize_t take_fds(struct ipck_pipe *p, const struct fds_message *m, int fd
 			return 0;
 		}
 		close_all(fds, (size_t)n);
-		drop_datagram(p->sock);
+		bell_take(p->sock);
 	}
 }
 
@@ -243,20 +235,17 @@ ssize_t ipck_pipe_recv_fds(struct ipck_pipe *p, int *fds, size_t max, struct ipc
 	return n;
 }
 
-/*
- * In the receivers' turn, nothing to take, and the first datagram is descriptors.  If
- * no sender is at it, and still nothing has come, no message will name them.
- */
-bool pipe_drop_stale(struct ipck_pipe *p)
+/* Descriptors: if no sender is at it, and still nothing has come, no message will name them. */
+bool pipe_drop_first(struct ipck_pipe *p, int first)
 {
 	const struct turn *send = &p->in.shm->send;
 
-	if (bell_first(p->sock) != DATAGRAM_FDS)
-		return false;
-	if (load_seq(&send->owner) != 0 && !turn_is_abandoned(send))
-		return false;
-	if (lane_has_record(&p->in))
-		return false;
-	drop_datagram(p->sock);
+	if (first == DATAGRAM_FDS) {
+		if (load_seq(&send->owner) != 0 && !turn_is_abandoned(send))
+			return false;
+		if (lane_has_record(&p->in))
+			return true;
+	}
+	bell_take(p->sock);
 	return true;
 }

@@ -35,7 +35,7 @@ static int find_first(struct ipck_pipe *p, uint64_t *word)
 		if (rc < 0 || likely(*word == 0 || *word & RECORD_FIRST))
 			return rc;
 		if (!(*word & RECORD_ABORT))
-			store_seq(&p->in.shm->lost, load_relaxed(&p->in.shm->stream));
+			store_seq(&p->in.shm->lost, lane_after(&p->in, *word));
 		lane_take_seq(&p->in, *word);
 		tell_senders(p);
 	}
@@ -44,14 +44,20 @@ static int find_first(struct ipck_pipe *p, uint64_t *word)
 /* In the turn, with nothing there: the bell is silent until something comes. */
 static int find_silently(struct ipck_pipe *p, uint64_t *word)
 {
-	if (likely(!load_relaxed(&p->in.shm->bell.armed)))
+	struct bell *bell = &p->in.shm->bell;
+	int first, rc;
+
+	if (likely(!load_relaxed(&bell->armed)))
 		return 0;
-	do
-		bell_drain(&p->in.shm->bell, p->sock);
-	while (pipe_drop_stale(p));
-	/* seq: sees what was done in turns that were given; see lane.h. */
-	(void)load_seq(&p->in.shm->send.owner);
-	return find_first(p, word);
+	do {
+		first = bell_first(p->sock);
+		bell_silence(bell);
+		/* seq: sees what was done in turns that were given; see lane.h. */
+		(void)load_seq(&p->in.shm->send.owner);
+		rc = find_first(p, word);
+	} while (rc == 0 && *word == 0 && first >= 0 && pipe_drop_first(p, first));
+	bell_repair(bell);
+	return rc;
 }
 
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline)

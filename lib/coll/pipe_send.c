@@ -54,7 +54,7 @@ int pipe_get_room(struct ipck_pipe *p, size_t size, struct ipck_deadline deadlin
 			return 0;
 		pipe_give_sending(p);
 		if (rc == 0)
-			rc = pipe_wait_room(p, size, 0, 0, deadline);
+			rc = pipe_wait_room(p, size, NO_STREAM, deadline);
 		if (rc < 0)
 			return rc;
 	}
@@ -70,8 +70,7 @@ static void put_part(struct ipck_pipe *p, uint32_t flags, size_t size)
 
 static int send_parts(struct ipck_pipe *p, struct spans *from, size_t total, struct ipck_deadline deadline)
 {
-	struct lane_shm *s = p->out.shm;
-	uint64_t stream = load_relaxed(&s->stream), begun = load_relaxed(&s->tail);
+	uint64_t begun = load_relaxed(&p->out.shm->tail);
 	uint32_t flags = RECORD_FIRST;
 	size_t left = total;
 
@@ -80,7 +79,7 @@ static int send_parts(struct ipck_pipe *p, struct spans *from, size_t total, str
 		char *room;
 
 		while (!lane_has_room(&p->out, before + piece)) {
-			int rc = pipe_wait_room(p, before + piece, stream, begun, deadline);
+			int rc = pipe_wait_room(p, before + piece, begun, deadline);
 
 			if (rc < 0)
 				return rc;
@@ -107,7 +106,6 @@ static int send_stream(struct ipck_pipe *p, struct spans *from, size_t total, st
 	if (rc < 0)
 		return rc;
 	before = load_relaxed(&s->tail);
-	store_relaxed(&s->stream, load_relaxed(&s->stream) + 1);
 	store_relaxed(&s->sending, 1);
 	rc = send_parts(p, from, total, deadline);
 	if (rc < 0 && load_relaxed(&s->tail) != before)

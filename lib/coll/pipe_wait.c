@@ -36,7 +36,7 @@ struct waiting {
 	bool (*ready)(const struct waiting *w);
 	int (*gone)(const struct waiting *w); /* negative: it will not come */
 	size_t size;
-	uint64_t stream, begun;
+	uint64_t begun;
 };
 
 static bool spin(const struct waiting *w)
@@ -81,7 +81,8 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 {
 	uint32_t key = evcount_prepare(w->sleepers);
 	int64_t slice = FIRST_LOOK_NS;
-	bool look = has_left(w);
+	/* Who does not wait looks at once: nobody tells of the killed. */
+	bool look = has_left(w) || deadline_check(deadline, clock_now()) < 0;
 	int rc = 0;
 
 	for (;;) {
@@ -90,15 +91,11 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		if (w->ready(w))
 			break;
 		rc = look ? w->gone(w) : 0;
+		if (rc == 0)
+			rc = nap(w->sleepers, key, deadline, slice);
 		if (rc < 0)
-			break;
-		rc = nap(w->sleepers, key, deadline, slice);
-		if (rc < 0 && look)
 			break;
 		look = true;
-		/* Who does not wait is told, too. */
-		if (rc < 0)
-			continue;
 		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
 		if ((uint32_t)load_relaxed(&w->sleepers->word) != key)
 			key = evcount_prepare(w->sleepers);
@@ -173,19 +170,26 @@ int pipe_wait_part(struct ipck_pipe *p, struct ipck_deadline deadline)
 
 /* ---- room ---- */
 
+/* Of the stream that waits; NO_STREAM is beyond all. */
+static bool is_lost(const struct waiting *w)
+{
+	return load_acquire(&w->lane->shm->lost) > w->begun;
+}
+
 static bool has_room(const struct waiting *w)
 {
 	const struct lane_shm *s = w->lane->shm;
 	uint64_t end = load_relaxed(&s->tail) + record_span(w->size) + LANE_SPARE;
 
-	return end - load_seq(&s->head) <= w->lane->size || (w->stream && load_acquire(&s->lost) == w->stream);
+	/* Signed: behind a sender that dies before it moves tail, head may be beyond that. */
+	return (int64_t)(end - load_seq(&s->head)) <= (int64_t)w->lane->size || is_lost(w);
 }
 
 /* Who has begun to take a stream keeps the turn until its end. */
 static int receivers_gone(const struct waiting *w)
 {
 	const struct lane_shm *s = w->lane->shm;
-	bool begun = w->stream && load_acquire(&s->head) > w->begun;
+	bool begun = load_acquire(&s->head) > w->begun;
 
 	if (pipe_hung_up(w->pipe))
 		return -EPIPE;
@@ -194,7 +198,7 @@ static int receivers_gone(const struct waiting *w)
 	return has_room(w) ? 0 : -EOWNERDEAD;
 }
 
-int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t begun, struct ipck_deadline deadline)
+int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t begun, struct ipck_deadline deadline)
 {
 	struct waiting w = {
 		.pipe = p,
@@ -205,12 +209,11 @@ int pipe_wait_room(struct ipck_pipe *p, size_t size, uint64_t stream, uint64_t b
 		.ready = has_room,
 		.gone = receivers_gone,
 		.size = size,
-		.stream = stream,
 		.begun = begun,
 	};
 	int rc = spin(&w) ? 0 : sleep_for(&w, deadline);
 
-	if (rc == 0 && stream && load_acquire(&p->out.shm->lost) == stream)
+	if (rc == 0 && is_lost(&w))
 		rc = -EOWNERDEAD;
 	return rc;
 }
