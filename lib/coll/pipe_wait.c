@@ -77,7 +77,8 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 {
 	uint32_t key = evcount_prepare(w->sleepers);
 	int64_t slice = FIRST_LOOK_NS;
-	bool look = has_left(w);
+	/* Who does not wait looks at once: nobody tells of the killed. */
+	bool look = has_left(w) || deadline_check(deadline, clock_now()) < 0;
 	int rc = 0;
 
 	for (;;) {
