@@ -354,7 +354,7 @@ int ipck_pipe_peek(struct ipck_pipe *p, const void **data, size_t *size, struct 
 
 	if (rc < 0)
 		return rc;
-	if (pipe_take_kept(&p->receiving, KEPT_PLACE))
+	if (pipe_keeps_place(&p->receiving) && pipe_take_kept(&p->receiving, KEPT_PLACE))
 		return peek_again(p, data, size);
 	rc = pipe_begin(p, &word, &kept, deadline);
 	if (rc < 0)
