@@ -90,6 +90,16 @@ static void end_part(struct ipck_pipe *p)
 	p->part = (struct part){0};
 }
 
+/* Nothing of the stream has come: the bell is silent until something does.  True: it
+ * just has. */
+static bool silence_part(struct ipck_pipe *p)
+{
+	if (likely(!load_relaxed(&p->in.shm->bell.armed)))
+		return false;
+	bell_drain(&p->in.shm->bell, p->sock);
+	return lane_has_record(&p->in);
+}
+
 /* The next record of the stream: 0, or as pipe_wait_part; -EOWNERDEAD: there is none. */
 static int next_part(struct ipck_pipe *p, uint64_t *word, struct ipck_deadline deadline)
 {
@@ -103,7 +113,7 @@ static int next_part(struct ipck_pipe *p, uint64_t *word, struct ipck_deadline d
 		if (*word)
 			return record_size(*word) <= p->part.total - p->part.got ? 0 : -EPROTO;
 		rc = pipe_wait_part(p, deadline);
-		if (rc < 0)
+		if (rc < 0 && !(rc == -ETIMEDOUT && silence_part(p)))
 			return rc;
 	}
 }
