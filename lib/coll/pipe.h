@@ -113,6 +113,9 @@ int pipe_take_sending(struct ipck_pipe *p, struct ipck_deadline deadline);
 /* Leaves the turn ours, for a later call. */
 void pipe_keep_turn(struct side *side, enum kept what);
 
+/* Whether this thread has peeked, or reserved. */
+bool pipe_keeps_place(const struct side *side);
+
 /* Takes up what is kept.  False: nothing is. */
 bool pipe_take_kept(struct side *side, enum kept what);
 

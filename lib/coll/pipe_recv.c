@@ -41,23 +41,25 @@ static int find_first(struct ipck_pipe *p, uint64_t *word)
 	}
 }
 
-/* In the turn, with nothing there: the bell is silent until something comes. */
-static int find_silently(struct ipck_pipe *p, uint64_t *word)
+/* In the turn, with nothing there: silences the bell (coll/bell.h), until something
+ * comes.  True: it has come meanwhile. */
+static bool silence(struct ipck_pipe *p)
 {
 	struct bell *bell = &p->in.shm->bell;
-	int first, rc;
+	bool come;
+	int first;
 
 	if (likely(!load_relaxed(&bell->armed)))
-		return 0;
+		return false;
 	do {
 		first = bell_first(p->sock);
 		bell_silence(bell);
 		/* seq: sees what was done in turns that were given; see lane.h. */
 		(void)load_seq(&p->in.shm->send.owner);
-		rc = find_first(p, word);
-	} while (rc == 0 && *word == 0 && first >= 0 && pipe_drop_first(p, first));
+		come = lane_has_record(&p->in);
+	} while (!come && first >= 0 && pipe_drop_first(p, first));
 	bell_repair(bell);
-	return rc;
+	return come;
 }
 
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline)
@@ -70,8 +72,8 @@ int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_dead
 		if (rc < 0 || *kept)
 			return rc;
 		rc = find_first(p, word);
-		if (rc == 0 && *word == 0 && spun)
-			rc = find_silently(p, word);
+		if (rc == 0 && *word == 0 && spun && silence(p))
+			rc = find_first(p, word);
 		if (rc == 0 && *word)
 			return 0;
 		give(p);
@@ -109,7 +111,7 @@ static int next_part(struct ipck_pipe *p, uint64_t *word, struct ipck_deadline d
 		if (*word)
 			return record_size(*word) <= p->part.total - p->part.got ? 0 : -EPROTO;
 		rc = pipe_wait_part(p, deadline);
-		if (rc < 0)
+		if (rc < 0 && !(rc == -ETIMEDOUT && silence(p)))
 			return rc;
 	}
 }
@@ -388,7 +390,7 @@ int ipck_pipe_peek(struct ipck_pipe *p, const void **data, size_t *size, struct 
 
 	if (rc < 0)
 		return rc;
-	if (pipe_take_kept(&p->receiving, KEPT_PLACE))
+	if (pipe_keeps_place(&p->receiving) && pipe_take_kept(&p->receiving, KEPT_PLACE))
 		return peek_again(p, data, size);
 	rc = pipe_begin(p, &word, &kept, deadline);
 	if (rc < 0)
