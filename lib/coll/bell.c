@@ -34,7 +34,7 @@ int bell_first(int sock)
 
 	do
 		n = recv(sock, &datagram, 1, MSG_DONTWAIT | MSG_PEEK);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET)); /* a reset is told once */
 	return n == 1 ? datagram : -1;
 }
 

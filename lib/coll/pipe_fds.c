@@ -118,9 +118,12 @@ int ipck_pipe_send_fds(struct ipck_pipe *p, const int *fds, size_t n, struct ipc
 static void drop_datagram(int sock)
 {
 	char datagram;
+	ssize_t n;
 
 	/* Its descriptors go with it. */
-	(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
+	do
+		n = recv(sock, &datagram, 1, MSG_DONTWAIT);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 }
 
 static void close_all(const int *fds, size_t n)
@@ -140,8 +143,10 @@ static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
 	size_t n = 0;
 
+	/* A reset is told once, when the other end was closed with something unread in it:
+	 * what was sent before is still there. */
 	if (got < 0)
-		return errno == EINTR ? -EINTR : -EAGAIN;
+		return errno == EINTR || errno == ECONNRESET ? -EINTR : -EAGAIN;
 	*number = datagram.kind == DATAGRAM_FDS && got == sizeof(datagram) ? datagram.number : 0;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
