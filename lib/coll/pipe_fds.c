@@ -36,9 +36,10 @@ union control {
 int ipck_pipe_fd(struct ipck_pipe *p)
 {
 	pipe_enter(p);
-	if (p->sock >= 0 && p->in.shm)
-		store_seq(&p->in.shm->bell.armed, 1);
-	return p->sock >= 0 ? p->sock : -EBADF;
+	if (!p->in.shm || p->sock < 0)
+		return -EBADF;
+	store_seq(&p->in.shm->bell.armed, 1);
+	return p->sock;
 }
 
 /* ---- sending ---- */
