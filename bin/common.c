@@ -217,8 +217,24 @@ static int find_option(const struct option_set *set, int c)
 	return -1;
 }
 
+static int store_word(const struct tool_option *row, const char *text)
+{
+	char known[256] = "";
+
+	for (size_t i = 0; row->words[i]; i++) {
+		if (strcmp(row->words[i], text) == 0) {
+			*row->value = (long)i;
+			return 0;
+		}
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), " %s", row->words[i]);
+	}
+	return tool_usage("--%s: '%s' is none of:%s", row->name, text, known);
+}
+
 static int store_option(const struct tool_option *row, const char *text)
 {
+	if (row->words)
+		return store_word(row, text);
 	if (!row->arg)
 		*row->value = 1;
 	else if (!tool_number(text, row->min, row->max, row->value))

@@ -57,10 +57,12 @@ struct tool_mode {
 struct tool_option {
 	int letter;       /* its short form, or 0 */
 	const char *name; /* its long form; NULL ends the table */
-	const char *arg;  /* what the help calls its number; NULL: a flag */
+	const char *arg;  /* what the help calls its number or word; NULL: a flag */
 	const char *help;
 	long min, max; /* of the number */
 	long *value;   /* where it goes; a flag stores 1 */
+	/* In the place of a number: one of these words, NULL ends them; its place is stored. */
+	const char *const *words;
 };
 
 struct tool {

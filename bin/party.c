@@ -37,7 +37,8 @@ static int start_one(struct party *party, size_t number, bool threads)
 	party->status = 0;
 	if (!threads)
 		return ipck_process_start(&party->process, process_entry, party,
-		                          IPCK_PROCESS_OPTS(.daemon = party->daemon));
+		                          IPCK_PROCESS_OPTS(.daemon = party->daemon, .keep = party->keep,
+		                                            .keep_count = party->keep_count));
 	snprintf(party->name, sizeof(party->name), "Thread-%zu", number + 1);
 	return -pthread_create(&party->thread, NULL, thread_entry, party);
 }

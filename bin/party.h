@@ -16,6 +16,9 @@ struct party {
 	int (*fn)(void *arg); /* returns an exit status: 0, or TOOL_FAILED after a message */
 	void *arg;
 	bool daemon; /* a process that ends with its parent */
+	/* The ends of pipes that a process keeps; NULL: all. */
+	struct ipck_pipe *const *keep;
+	size_t keep_count;
 	/* Filled in by parties_start. */
 	struct ipck_process *process; /* NULL: a thread */
 	pthread_t thread;

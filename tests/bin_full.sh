@@ -32,4 +32,9 @@ full 0 1 order-check
 full 0 125 exec -- true
 full 1 1 map
 
+tool ipc-pipe
+full 0 1 squares
+full 1 1 squares
+full 1 1 relay
+
 finish

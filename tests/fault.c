@@ -169,6 +169,8 @@ WRAP(int, posix_fallocate, (int fd, off_t offset, off_t bytes))
 {
 	if (fault.interruptible && lets_signals_in())
 		return EINTR;
+	if (lacks(LACK_SPACE, ENOSPC))
+		return ENOSPC;
 	return fails("posix_fallocate", ENOSPC) ? ENOSPC : __real_posix_fallocate(fd, offset, bytes);
 }
 

@@ -44,6 +44,7 @@ enum fault_lack {
 	LACK_MEMFD = 1,
 	LACK_TMPFILE = 2,
 	LACK_PROC = 4,
+	LACK_SPACE = 8, /* for shared memory */
 };
 void fault_lack(unsigned lacks);
 

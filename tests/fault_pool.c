@@ -416,6 +416,66 @@ START_TEST(test_losses)
 }
 END_TEST
 
+/* ---- no shared memory after the creation ---- */
+
+#define MEETING 12
+
+static int *present;
+
+/* Done when all are there: each item needs a worker and a block of its own. */
+static int meet_all(const void *item, void *result, const void *arg)
+{
+	(void)item, (void)result, (void)arg;
+	__atomic_add_fetch(present, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(present, __ATOMIC_SEQ_CST) < MEETING)
+		usleep(1000);
+	return 0;
+}
+
+static int nothing(const void *item, void *result, const void *arg)
+{
+	(void)item, (void)result, (void)arg;
+	return 0;
+}
+
+static int wait_for_end(const void *item, void *result, const void *arg)
+{
+	(void)item, (void)result, (void)arg;
+	while (!__atomic_load_n(present, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	return 0;
+}
+
+START_TEST(test_meeting_without_space)
+{
+	struct ipck_pool *pool;
+
+	present = test_shared(sizeof(*present));
+	pool = pool_new(_i, MEETING);
+	fault_lack(LACK_SPACE);
+	ck_that(ck_ok(ipck_pool_map(pool, meet_all, NULL, MEETING, 0, NULL, 0, NULL, ipck_in_sec(10))) == 0);
+	fault_lack(LACK_NOTHING);
+	pool_end(pool);
+}
+END_TEST
+
+/* Calls that gave up keep some workers busy; the others work. */
+START_TEST(test_busy_without_space)
+{
+	struct ipck_pool *pool;
+
+	present = test_shared(sizeof(*present));
+	pool = pool_new(_i, MEETING);
+	fault_lack(LACK_SPACE);
+	for (int i = 0; i < MEETING - 1; i++)
+		ck_err(ipck_pool_map(pool, wait_for_end, NULL, 1, 0, NULL, 0, NULL, ipck_in_ms(50)), ETIMEDOUT);
+	ck_that(ck_ok(ipck_pool_map(pool, nothing, NULL, 1, 0, NULL, 0, NULL, ipck_in_sec(10))) == 0);
+	__atomic_store_n(present, 1, __ATOMIC_SEQ_CST);
+	fault_lack(LACK_NOTHING);
+	pool_end(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("fault_pool");
@@ -430,6 +490,9 @@ int main(void)
 	tc = pool_case(s, "replace");
 	tcase_add_test(tc, test_replacement_later);
 	tcase_add_test(tc, test_replacement_never);
+	tc = pool_case(s, "space");
+	pool_test(tc, test_meeting_without_space);
+	pool_test(tc, test_busy_without_space);
 	tc = pool_case(s, "lose");
 	tcase_add_test(tc, test_losses);
 	return test_main(s);

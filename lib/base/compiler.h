@@ -32,6 +32,13 @@
 #endif
 #endif
 
+/* Asks for a line that will be written, and waits for nothing. */
+#if defined(__x86_64__)
+#define prefetch_write(p) __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)(p)))
+#else
+#define prefetch_write(p) __builtin_prefetch((p), 1)
+#endif
+
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__) || defined(__arm__)

@@ -34,16 +34,19 @@ int bell_first(int sock)
 
 	do
 		n = recv(sock, &datagram, 1, MSG_DONTWAIT | MSG_PEEK);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	return n == 1 ? datagram : -1;
 }
 
 void bell_take(int sock)
 {
 	char datagram;
+	ssize_t n;
 
 	/* Its descriptors, if it has some, go with it. */
-	(void)!recv(sock, &datagram, 1, MSG_DONTWAIT);
+	do
+		n = recv(sock, &datagram, 1, MSG_DONTWAIT);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET)); /* a reset is told once */
 }
 
 void bell_silence(struct bell *bell)

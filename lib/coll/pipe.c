@@ -3,6 +3,7 @@
 #include "coll/pipe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -179,7 +180,7 @@ static int open_end(struct ipck_pipe **out, const int fds[2])
 	shm = segment_body(&segment);
 	rc = segment.bytes < sizeof(*shm) ? -EPROTO : check_shape(shm, segment.bytes);
 	if (rc == 0 && (inode == 0 || (shm->sockets[0] != inode && shm->sockets[1] != inode)))
-		rc = -EPROTO;
+		rc = fcntl(fds[1], F_GETFD) < 0 ? -EBADF : -EPROTO;
 	if (rc < 0)
 		goto close_segment;
 	rc = io_dup_to(fds[1], &sock);

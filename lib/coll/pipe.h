@@ -44,6 +44,7 @@ struct side {
 	uint32_t kept;   /* enum kept; changed by compare-and-swap */
 	uint32_t left;   /* of the lane, when it was last looked whether the other side is there */
 	uint32_t spin;   /* turns of a wait before it sleeps: few where that was in vain */
+	uint32_t run;    /* messages since the last that was waited for */
 	const char *who; /* the thread that keeps */
 };
 
@@ -111,6 +112,9 @@ int pipe_take_sending(struct ipck_pipe *p, struct ipck_deadline deadline);
 
 /* Leaves the turn ours, for a later call. */
 void pipe_keep_turn(struct side *side, enum kept what);
+
+/* Whether this thread has peeked, or reserved. */
+bool pipe_keeps_place(const struct side *side);
 
 /* Takes up what is kept.  False: nothing is. */
 bool pipe_take_kept(struct side *side, enum kept what);

@@ -36,9 +36,10 @@ union control {
 int ipck_pipe_fd(struct ipck_pipe *p)
 {
 	pipe_enter(p);
-	if (p->sock >= 0 && p->in.shm)
-		store_seq(&p->in.shm->bell.armed, 1);
-	return p->sock >= 0 ? p->sock : -EBADF;
+	if (!p->in.shm || p->sock < 0)
+		return -EBADF;
+	store_seq(&p->in.shm->bell.armed, 1);
+	return p->sock;
 }
 
 /* ---- sending ---- */
@@ -132,8 +133,10 @@ static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
 	size_t n = 0;
 
+	/* Who closes the other end with something unread in it leaves ECONNRESET, told
+	 * once: what was sent before is still there. */
 	if (got < 0)
-		return errno == EINTR ? -EINTR : -EAGAIN;
+		return errno == EINTR || errno == ECONNRESET ? -EINTR : -EAGAIN;
 	*number = datagram.kind == DATAGRAM_FDS && got == sizeof(datagram) ? datagram.number : 0;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -144,31 +147,6 @@ static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 		return -EMFILE;
 	}
 	return (ssize_t)n;
-}
-
-/* The descriptors that the message names; 0: they were taken by somebody who died. */
-static ssize_t take_fds(struct ipck_pipe *p, const struct fds_message *m, int fds[IPCK_PIPE_FDS_MAX])
-{
-	for (;;) {
-		uint32_t number = 0;
-		ssize_t n = copy_fds(p->sock, fds, &number);
-
-		if (n == -EINTR)
-			continue;
-		if (n < 0)
-			return n == -EAGAIN ? 0 : n;
-		if (number == m->number) {
-			bell_take(p->sock);
-			return n;
-		}
-		/* Of a message that has not come: it belongs to a later one. */
-		if (number != 0 && (int32_t)(number - m->number) > 0) {
-			close_all(fds, (size_t)n);
-			return 0;
-		}
-		close_all(fds, (size_t)n);
-		bell_take(p->sock);
-	}
 }
 
 /* A standard stream that is closed here is not to be replaced by what comes. */
@@ -186,6 +164,33 @@ static int lift_all(int *fds, size_t n)
 	return 0;
 }
 
+/* The descriptors that the message names; 0: they were taken by somebody who died. */
+static ssize_t take_fds(struct ipck_pipe *p, const struct fds_message *m, int fds[IPCK_PIPE_FDS_MAX])
+{
+	for (;;) {
+		uint32_t number = 0;
+		ssize_t n = copy_fds(p->sock, fds, &number);
+
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return n == -EAGAIN ? 0 : n;
+		if (number == m->number) {
+			if (lift_all(fds, (size_t)n) < 0)
+				return -EMFILE;
+			bell_take(p->sock);
+			return n;
+		}
+		/* Of a message that has not come: it belongs to a later one. */
+		if (number != 0 && (int32_t)(number - m->number) > 0) {
+			close_all(fds, (size_t)n);
+			return 0;
+		}
+		close_all(fds, (size_t)n);
+		bell_take(p->sock);
+	}
+}
+
 /* In the turn, with such a message at hand.  0: it was nothing any more. */
 static ssize_t receive_fds(struct ipck_pipe *p, uint64_t word, int *fds, size_t max)
 {
@@ -201,8 +206,6 @@ static ssize_t receive_fds(struct ipck_pipe *p, uint64_t word, int *fds, size_t 
 	bell_silence(&p->in.shm->bell);
 	n = take_fds(p, &m, got);
 	bell_repair(&p->in.shm->bell);
-	if (n > 0 && lift_all(got, (size_t)n) < 0)
-		n = -EMFILE;
 	if (n > 0)
 		memcpy(fds, got, (size_t)n * sizeof(int));
 	return n;

@@ -41,23 +41,25 @@ static int find_first(struct ipck_pipe *p, uint64_t *word)
 	}
 }
 
-/* In the turn, with nothing there: the bell is silent until something comes. */
-static int find_silently(struct ipck_pipe *p, uint64_t *word)
+/* In the turn, with nothing there: silences the bell (coll/bell.h), until something
+ * comes.  True: it has come meanwhile. */
+static bool silence(struct ipck_pipe *p)
 {
 	struct bell *bell = &p->in.shm->bell;
-	int first, rc;
+	bool come;
+	int first;
 
 	if (likely(!load_relaxed(&bell->armed)))
-		return 0;
+		return false;
 	do {
 		first = bell_first(p->sock);
 		bell_silence(bell);
 		/* seq: sees what was done in turns that were given; see lane.h. */
 		(void)load_seq(&p->in.shm->send.owner);
-		rc = find_first(p, word);
-	} while (rc == 0 && *word == 0 && first >= 0 && pipe_drop_first(p, first));
+		come = lane_has_record(&p->in);
+	} while (!come && first >= 0 && pipe_drop_first(p, first));
 	bell_repair(bell);
-	return rc;
+	return come;
 }
 
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline)
@@ -70,8 +72,8 @@ int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_dead
 		if (rc < 0 || *kept)
 			return rc;
 		rc = find_first(p, word);
-		if (rc == 0 && *word == 0 && spun)
-			rc = find_silently(p, word);
+		if (rc == 0 && *word == 0 && spun && silence(p))
+			rc = find_first(p, word);
 		if (rc == 0 && *word)
 			return 0;
 		give(p);
@@ -109,7 +111,7 @@ static int next_part(struct ipck_pipe *p, uint64_t *word, struct ipck_deadline d
 		if (*word)
 			return record_size(*word) <= p->part.total - p->part.got ? 0 : -EPROTO;
 		rc = pipe_wait_part(p, deadline);
-		if (rc < 0)
+		if (rc < 0 && !(rc == -ETIMEDOUT && silence(p)))
 			return rc;
 	}
 }
@@ -273,11 +275,39 @@ ssize_t ipck_pipe_recvv(struct ipck_pipe *p, const struct iovec *parts, int n, s
 	return rc;
 }
 
+/* The common case at once: a whole message is there, and fits.  Else -EAGAIN, and
+ * nothing is changed. */
+static ssize_t receive_quickly(struct ipck_pipe *p, void *data, size_t room)
+{
+	struct turn *turn = &p->in.shm->receive;
+	uint64_t nobody = 0, word;
+	size_t size;
+
+	if (load_relaxed(&p->receiving.kept) != KEPT_NONE || !cas_acquire(&turn->owner, &nobody, p->me))
+		return -EAGAIN;
+	word = load_acquire(lane_word(&p->in, load_relaxed(&p->in.shm->head)));
+	size = record_size(word);
+	if (unlikely((uint32_t)word != RECORD_WHOLE || size > room || size > lane_whole_max(&p->in))) {
+		turn_give(turn);
+		return -EAGAIN;
+	}
+	if (size)
+		memcpy(data, lane_taken(&p->in), size);
+	lane_take(&p->in, word);
+	turn_give(turn);
+	tell_senders(p);
+	store_relaxed(&p->receiving.run, load_relaxed(&p->receiving.run) + 1);
+	return (ssize_t)size;
+}
+
 ssize_t ipck_pipe_recv(struct ipck_pipe *p, void *data, size_t size, size_t *needed, struct ipck_deadline deadline)
 {
 	const struct iovec part = {data, size};
+	ssize_t rc = check(p);
 
-	return ipck_pipe_recvv(p, &part, 1, needed, deadline);
+	if (rc == 0)
+		rc = receive_quickly(p, data, size);
+	return rc == -EAGAIN ? ipck_pipe_recvv(p, &part, 1, needed, deadline) : rc;
 }
 
 int ipck_pipe_recv_new(struct ipck_pipe *p, void **data, size_t *size, struct ipck_deadline deadline)
@@ -360,7 +390,7 @@ int ipck_pipe_peek(struct ipck_pipe *p, const void **data, size_t *size, struct 
 
 	if (rc < 0)
 		return rc;
-	if (pipe_take_kept(&p->receiving, KEPT_PLACE))
+	if (pipe_keeps_place(&p->receiving) && pipe_take_kept(&p->receiving, KEPT_PLACE))
 		return peek_again(p, data, size);
 	rc = pipe_begin(p, &word, &kept, deadline);
 	if (rc < 0)

@@ -144,6 +144,28 @@ int ipck_pipe_sendv(struct ipck_pipe *p, const struct iovec *parts, int n, struc
 	return 0;
 }
 
+/* The common case at once: it is a whole message, nobody is in the way, and there is
+ * room.  Else false, and nothing is changed. */
+static bool send_quickly(struct ipck_pipe *p, const void *data, size_t size)
+{
+	struct turn *turn = &p->out.shm->send;
+	uint64_t nobody = 0;
+
+	if (size > lane_whole_max(&p->out) || !cas_acquire(&turn->owner, &nobody, p->me))
+		return false;
+	if (unlikely(nobody_there(p) || !lane_has_room(&p->out, size))) {
+		turn_give(turn);
+		return false;
+	}
+	lane_prepare(&p->out, size);
+	if (size)
+		memcpy(lane_room(&p->out), data, size);
+	lane_commit(&p->out, RECORD_WHOLE, size);
+	turn_give(turn);
+	tell_receivers(p);
+	return true;
+}
+
 int ipck_pipe_send(struct ipck_pipe *p, const void *data, size_t size, struct ipck_deadline deadline)
 {
 	const struct iovec part = {(void *)data, size};
@@ -151,15 +173,7 @@ int ipck_pipe_send(struct ipck_pipe *p, const void *data, size_t size, struct ip
 
 	if (rc < 0)
 		return rc;
-	if (size > lane_whole_max(&p->out))
-		return ipck_pipe_sendv(p, &part, 1, deadline);
-	rc = pipe_get_room(p, size, deadline);
-	if (rc < 0)
-		return rc;
-	if (size)
-		memcpy(lane_room(&p->out), data, size);
-	pipe_put(p, RECORD_WHOLE, size);
-	return 0;
+	return likely(send_quickly(p, data, size)) ? 0 : ipck_pipe_sendv(p, &part, 1, deadline);
 }
 
 int ipck_pipe_reserve(struct ipck_pipe *p, size_t size, void **data, struct ipck_deadline deadline)

@@ -17,13 +17,13 @@ bool pipe_take_kept(struct side *side, enum kept what)
 
 void pipe_keep_turn(struct side *side, enum kept what)
 {
-	side->who = &thread;
+	store_relaxed(&side->who, (const char *)&thread);
 	store_release(&side->kept, (uint32_t)what);
 }
 
-static bool keeps_place(const struct side *side)
+bool pipe_keeps_place(const struct side *side)
 {
-	return unlikely(load_acquire(&side->kept) == KEPT_PLACE) && side->who == &thread;
+	return unlikely(load_acquire(&side->kept) == KEPT_PLACE) && load_relaxed(&side->who) == &thread;
 }
 
 static void forget_kept(struct side *side)
@@ -42,7 +42,7 @@ static int take(struct turn *turn, struct side *side, uint64_t me, bool *kept, s
 		struct ipck_deadline soon = deadline;
 		int rc;
 
-		if (keeps_place(side))
+		if (pipe_keeps_place(side))
 			return -EDEADLK;
 		*kept = pipe_take_kept(side, KEPT_PART);
 		if (*kept)
@@ -75,7 +75,7 @@ int pipe_take_sending(struct ipck_pipe *p, struct ipck_deadline deadline)
 {
 	int rc;
 
-	if (keeps_place(&p->sending))
+	if (pipe_keeps_place(&p->sending))
 		return -EDEADLK;
 	rc = turn_take(&p->out.shm->send, p->me, deadline);
 	if (rc != IPCK_OWNER_DIED)

@@ -9,6 +9,10 @@
 #define SPIN_MIN 16
 #define SPIN_MAX 1000
 
+/* About 200 ns. */
+#define RUN_MIN 8
+#define FALL_BACK_TURNS 10
+
 /* The first look whether the other side is still there; the pause to the next one
  * doubles, up to a tick. */
 #define FIRST_LOOK_NS NS_PER_MS
@@ -73,19 +77,12 @@ static bool has_left(const struct waiting *w)
 	return swap_seq(&w->side->left, left) != left;
 }
 
-/* Who never sleeps is told of the end, too: of killed processes nobody else tells. */
-static int look_last(const struct waiting *w)
-{
-	int rc = w->gone(w);
-
-	return rc < 0 ? rc : -ETIMEDOUT;
-}
-
 static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 {
 	uint32_t key = evcount_prepare(w->sleepers);
 	int64_t slice = FIRST_LOOK_NS;
-	bool look = has_left(w);
+	/* Who does not wait looks at once: nobody tells of the killed. */
+	bool look = has_left(w) || deadline_check(deadline, clock_now()) < 0;
 	int rc = 0;
 
 	for (;;) {
@@ -96,8 +93,6 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		rc = look ? w->gone(w) : 0;
 		if (rc == 0)
 			rc = nap(w->sleepers, key, deadline, slice);
-		if (rc == -ETIMEDOUT && !look)
-			rc = look_last(w);
 		if (rc < 0)
 			break;
 		look = true;
@@ -143,10 +138,18 @@ static struct waiting for_data(struct ipck_pipe *p)
 	};
 }
 
+/*
+ * Who has caught up with a sender in full flow falls back a little: at its heels they
+ * would take each other the line of the next head word, at every message.
+ */
 bool pipe_spin_for_data(struct ipck_pipe *p)
 {
 	struct waiting w = for_data(p);
 
+	if (load_relaxed(&p->receiving.run) >= RUN_MIN)
+		for (int i = 0; i < FALL_BACK_TURNS; i++)
+			cpu_relax();
+	store_relaxed(&p->receiving.run, 0);
 	return spin(&w);
 }
 

@@ -13,7 +13,10 @@ static void make_blocks(struct ipck_pool *pool)
 	uint32_t first = pool->n_blocks, n = MIN(first, pool->shm->blocks - first);
 	uint64_t offset = pool->shm->blocks_at + first * sizeof(struct block);
 
-	if (n == 0 || segment_reserve(&pool->segment, offset, n * sizeof(struct block)) < 0)
+	if (n == 0)
+		return;
+	pool->starved = segment_reserve(&pool->segment, offset, n * sizeof(struct block)) < 0;
+	if (pool->starved)
 		return;
 	pool->n_blocks += n;
 	pool_add_blocks(pool, first, n);

@@ -97,6 +97,7 @@ struct ipck_pool {
 
 	uint32_t *free_blocks;
 	uint32_t n_free, n_blocks;  /* n_blocks: how many have memory, the first ones */
+	bool starved;               /* there was none for more of them */
 	bool rings;                 /* those of the workers have it */
 	struct imap_item **items;   /* by block: the imap item in it, or NULL */
 	uint32_t *landed;           /* blocks of imap whose last piece was taken */
@@ -145,7 +146,7 @@ void pool_watch(struct ipck_pool *pool);
  */
 static inline size_t pool_share(const struct ipck_pool *pool)
 {
-	return MAX(pool->shm->blocks / (pool->calls + 1), 1u);
+	return MAX((pool->starved ? pool->n_blocks : pool->shm->blocks) / (pool->calls + 1), 1u);
 }
 
 /* Whether pool_take_block will find one. */

@@ -17,8 +17,13 @@
 /* A wait spins about 10 us before it sleeps, if that takes no CPU from a worker. */
 #define SPIN_TURNS 200
 
-/* Blocks that have memory from the beginning; the rest get it when they are needed. */
-#define BLOCKS_FIRST 8
+/*
+ * Blocks that have memory from the beginning; the rest get it when they are needed.
+ * For each worker one for what it is at, one for a call that ended before its item,
+ * and as many again, so that half of them are enough for a call.
+ */
+#define BLOCKS_FIRST_MIN 8u
+#define BLOCKS_FIRST_FACTOR 3u
 
 /* After the master's grace and its SIGKILLs: it must be stopped, or worse. */
 #define TERMINATE_NS (3 * NS_PER_SEC)
@@ -41,7 +46,7 @@ static int create_segment(struct ipck_pool *pool, uint32_t workers, uint32_t blo
 
 	pool_shm_plan(&shm, workers, blocks);
 	size = pool_shm_size(&shm);
-	pool->n_blocks = BLOCKS_FIRST;
+	pool->n_blocks = MAX(BLOCKS_FIRST_MIN, BLOCKS_FIRST_FACTOR * workers);
 	plan.bytes = shm.blocks_at + pool->n_blocks * sizeof(struct block);
 	for (plan.reach = choose_reach(size); rc == -ENOMEM && plan.reach >= size; plan.reach /= 2)
 		rc = segment_create(&pool->segment, &plan);

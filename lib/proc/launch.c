@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #endif
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -132,11 +133,25 @@ static void discard(struct launch *l)
 		process_free(l->process);
 }
 
+/* A fork of another thread copies the descriptors, then the memory: in between we may
+ * have closed it, or opened it.  Then the number is nothing, or another file's. */
+static void make_sure_of_null(void)
+{
+	struct stat ours, real;
+
+	if (local.null >= 0 && (fstat(local.null, &ours) < 0 || stat("/dev/null", &real) < 0 ||
+	                        !S_ISCHR(ours.st_mode) || ours.st_rdev != real.st_rdev))
+		local.null = -1;
+	local.null_unsure = false;
+}
+
 /* By a number that could be used again, or it would not keep a place for the pidfd. */
 static int open_null(void)
 {
 	struct rlimit limit;
 
+	if (local.null_unsure)
+		make_sure_of_null();
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && local.null >= 0 && (rlim_t)local.null >= limit.rlim_cur)
 		io_close(&local.null);
 	return local.null >= 0 ? 0 : io_open("/dev/null", O_RDONLY, &local.null);

@@ -64,6 +64,7 @@ static void reset_in_child(void)
 	io_close(&local.report[1]);
 	io_close(&local.lifeline[0]);
 	io_close(&local.parent.fd);
+	local.null_unsure = true;
 	local.parent.pid = 0;
 	local.self = (struct ipck_process){.kind = PROCESS_SELF, .fd = -1};
 	local.identity[0] = '\0';

@@ -53,6 +53,7 @@ struct process_local {
 	int lifeline[2];              /* -1 until the first start */
 	int line;                     /* a daemon's own description of its parent's lifeline, else -1; kept over exec */
 	int null;                     /* the null device, for most children's input; -1 until a start */
+	bool null_unsure;             /* a foreign fork may have copied its number without it */
 	int report[2];                /* of a spawn under way: its child writes why it cannot execute */
 	int sentinel;                 /* portable: our write end towards the parent, else -1 */
 };

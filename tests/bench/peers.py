@@ -87,11 +87,93 @@ def pool_cold(seconds, size, workers):
     return rate(seconds, 1, step)
 
 
+def pin(side):
+    """Side 0 or 1 of a measurement to its CPU; the child first, which inherits ours."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[-side]})
+
+
+def pipe_job(job, conn):
+    pin(1)
+    job(conn)
+
+
+def echo(size):
+    def job(conn):
+        data = bytearray(size)
+        while True:
+            n = conn.recv_bytes_into(data)
+            conn.send_bytes(data if n == size else data[:n])
+    return job
+
+
+def produce(size):
+    def job(conn):
+        data = marked(size)
+        while True:
+            conn.send_bytes(data)
+    return job
+
+
+def marked(size):
+    data = bytearray(size)
+    data[0], data[-1] = 1, 2
+    return data
+
+
+def check(data, n):
+    if n != len(data) or data[0] != 1 or data[-1] != 2:
+        raise ValueError("a wrong message")
+
+
+def pipe_rate(seconds, size, job, ends, step):
+    """step for a batch of messages, with a child that does job at the pipe's other end."""
+    child = fork.Process(target=pipe_job, args=(job, ends[1]), daemon=True)
+    child.start()
+    ends[1].close()
+    pin(0)
+    batch = max(1, min(64, (1 << 20) // size))
+    try:
+        step(1)
+        return rate(seconds, batch, lambda: step(batch))
+    finally:
+        child.kill()
+        child.join()
+        ends[0].close()
+
+
+def pipe_trip(seconds, size, workers):
+    out, data, ends = marked(size), bytearray(size), fork.Pipe()
+
+    def step(batch):
+        for _ in range(batch):
+            ends[0].send_bytes(out)
+            n = ends[0].recv_bytes_into(data)
+        check(data, n)
+        data[0] = 0
+
+    return pipe_rate(seconds, size, echo(size), ends, step)
+
+
+def pipe_send(seconds, size, workers):
+    data, ends = bytearray(size), fork.Pipe(duplex=False)
+
+    def step(batch):
+        for _ in range(batch):
+            n = ends[0].recv_bytes_into(data)
+        check(data, n)
+        data[0] = 0
+
+    return pipe_rate(seconds, size, produce(size), ends, step)
+
+
 MEASUREMENTS = {
     "process": process,
     "pool-map": pool_map,
     "pool-map-1": pool_map_1,
     "pool-cold": pool_cold,
+    "pipe-trip": pipe_trip,
+    "pipe-send": pipe_send,
 }
 
 

@@ -36,6 +36,14 @@ static bool measured(const struct result *r, int i)
 	return r->of[i].error == 0 && r->of[i].rate[0] > 0;
 }
 
+/* Neither too large for it, nor missing. */
+static bool is_shown(const struct result *r, int i)
+{
+	const struct contender *c = contender(r, i);
+
+	return (c->most == 0 || r->size <= c->most) && (r->of[i].error != -ENOENT || !c->package);
+}
+
 /* "1.23 M (1.20 M - 1.25 M)" */
 static const char *rates(char *buf, size_t size, const struct result *r, int i)
 {
@@ -162,7 +170,7 @@ void report_table(const struct result *results, int n, FILE *out)
 	heading(t, names);
 	for (const struct result *r = results; r < results + n; r++) {
 		for (int i = 1; contender(r, i)->name; i++)
-			if (r->of[i].error != -ENOENT || !contender(r, i)->package)
+			if (is_shown(r, i))
 				peer_line(t, r, i);
 		if (r->row->figure > 0)
 			figure_line(t, r);

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors through pipes, pipes through pipes, and the descriptor of a pipe. */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "coll/pipe.h"
+#include "ends.h"
+
+/* Files that can be told apart. */
+static int file_of(char letter)
+{
+	int fd = memfd_create("letter", MFD_CLOEXEC);
+
+	ck_that(fd >= 0 && write(fd, &letter, 1) == 1);
+	return fd;
+}
+
+static void expect_file(int fd, char letter)
+{
+	char got = 0;
+
+	ck_that(pread(fd, &got, 1, 0) == 1 && got == letter);
+	ck_that(fcntl(fd, F_GETFD) == FD_CLOEXEC && fd > 2);
+	close(fd);
+}
+
+static void send_file(char letter)
+{
+	int fd = file_of(letter);
+
+	ck_ok(ipck_pipe_send_fds(ends[1], &fd, 1, far_off()));
+	close(fd);
+}
+
+static void receive_file(char letter)
+{
+	int fd = -1;
+
+	ck_that(ck_ok(ipck_pipe_recv_fds(ends[0], &fd, 1, far_off())) == 1);
+	expect_file(fd, letter);
+}
+
+/* ---- sending them ---- */
+
+START_TEST(one_to_sixteen)
+{
+	int fds[IPCK_PIPE_FDS_MAX], got[IPCK_PIPE_FDS_MAX + 4];
+
+	make_pipe(0);
+	for (int i = 0; i < IPCK_PIPE_FDS_MAX; i++)
+		fds[i] = file_of((char)('a' + i));
+	for (int n = 1; n <= IPCK_PIPE_FDS_MAX; n++)
+		ck_ok(ipck_pipe_send_fds(ends[1], fds, (size_t)n, far_off()));
+	for (int n = 1; n <= IPCK_PIPE_FDS_MAX; n++) {
+		ck_assert_int_eq(ck_ok(ipck_pipe_recv_fds(ends[0], got, IPCK_PIPE_FDS_MAX + 4, far_off())), n);
+		for (int i = 0; i < n; i++)
+			expect_file(got[i], (char)('a' + i));
+	}
+	ck_err(ipck_pipe_send_fds(ends[1], fds, 0, far_off()), EINVAL);
+	ck_err(ipck_pipe_send_fds(ends[1], fds, IPCK_PIPE_FDS_MAX + 1, far_off()), EINVAL);
+	for (int i = 0; i < IPCK_PIPE_FDS_MAX; i++)
+		expect_file(fds[i], (char)('a' + i));
+	ck_err(ipck_pipe_send_fds(ends[1], fds, 2, far_off()), EBADF);
+	ck_err(ipck_pipe_send_fds(ends[1], (int[]){-1}, 1, far_off()), EBADF);
+	expect_nothing(ends[0]);
+	send_file('z');
+	receive_file('z');
+	drop_both();
+}
+END_TEST
+
+START_TEST(high_numbers)
+{
+	int fd = file_of('h'), high = fcntl(fd, F_DUPFD_CLOEXEC, 700);
+
+	ck_assert_int_ge(high, 700);
+	make_pipe(0);
+	ck_ok(ipck_pipe_send_fds(ends[1], &high, 1, far_off()));
+	close(high);
+	close(fd);
+	receive_file('h');
+	drop_both();
+}
+END_TEST
+
+static void send_four(void *arg)
+{
+	(void)arg;
+	drop(0);
+	for (char letter = 'a'; letter < 'e'; letter++)
+		send_file(letter);
+}
+
+/* They are kept when their sender is gone. */
+START_TEST(between_processes)
+{
+	make_pipe(0);
+	test_join(test_fork(send_four, NULL));
+	drop(1);
+	for (char letter = 'a'; letter < 'e'; letter++)
+		receive_file(letter);
+	expect_end(ends[0]);
+	ck_err(ipck_pipe_recv_fds(ends[0], (int[1]){0}, 1, far_off()), EPIPE);
+	drop(0);
+}
+END_TEST
+
+/* Neither takes the other's message. */
+START_TEST(the_wrong_call_keeps_it)
+{
+	const void *place;
+	char byte[8];
+	void *data;
+	size_t size;
+	int fd = -1;
+
+	make_pipe(0);
+	send_file('a');
+	send_text(ends[1], "text");
+	ck_ok(ipck_pipe_poll(ends[0], IPCK_NOWAIT));
+	ck_err(ipck_pipe_recv(ends[0], byte, sizeof(byte), NULL, far_off()), EBADMSG);
+	ck_err(ipck_pipe_recv(ends[0], NULL, 0, NULL, far_off()), EBADMSG);
+	ck_err(ipck_pipe_recv_new(ends[0], &data, &size, far_off()), EBADMSG);
+	ck_err(ipck_pipe_peek(ends[0], &place, &size, far_off()), EBADMSG);
+	ck_err(ipck_pipe_release(ends[0]), EPERM);
+	receive_file('a');
+	ck_err(ipck_pipe_recv_fds(ends[0], &fd, 1, far_off()), EBADMSG);
+	ck_err(ipck_pipe_recv_fds(ends[0], &fd, 1, far_off()), EBADMSG);
+	ck_assert_int_eq(fd, -1);
+	expect_text(ends[0], "text");
+	ck_err(ipck_pipe_recv_fds(ends[0], &fd, 1, IPCK_NOWAIT), ETIMEDOUT);
+	drop_both();
+}
+END_TEST
+
+START_TEST(too_few_places_keep_it)
+{
+	int fds[3] = {file_of('a'), file_of('b'), file_of('c')}, got[3] = {-1, -1, -1};
+
+	make_pipe(0);
+	ck_ok(ipck_pipe_send_fds(ends[1], fds, 3, far_off()));
+	ck_err(ipck_pipe_recv_fds(ends[0], got, 2, far_off()), EMSGSIZE);
+	ck_err(ipck_pipe_recv_fds(ends[0], NULL, 0, far_off()), EMSGSIZE);
+	ck_assert(got[0] == -1 && got[2] == -1);
+	ck_assert_int_eq(ck_ok(ipck_pipe_recv_fds(ends[0], got, 3, far_off())), 3);
+	for (int i = 0; i < 3; i++) {
+		expect_file(got[i], (char)('a' + i));
+		close(fds[i]);
+	}
+	drop_both();
+}
+END_TEST
+
+static void limit_descriptors(int below)
+{
+	struct rlimit limit;
+
+	ck_that(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = (rlim_t)below;
+	ck_that(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void receive_with_no_room(void *arg)
+{
+	int fds[3] = {file_of('a'), file_of('b'), file_of('c')}, got[3] = {-1, -1, -1}, spare;
+
+	make_pipe(0);
+	ck_ok(ipck_pipe_send_fds(ends[1], fds, 3, far_off()));
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	if (arg)
+		close(0);
+	spare = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	close(spare);
+	/* With standard input closed there is room for one that may not stay there. */
+	for (int room = 0; room < 3; room++) {
+		limit_descriptors(spare + room);
+		for (int i = 0; i < 2; i++)
+			ck_err(ipck_pipe_recv_fds(ends[0], got, 3, far_off()), EMFILE);
+		ck_that(got[0] == -1 && fcntl(spare, F_GETFD) < 0 && (!arg || fcntl(0, F_GETFD) < 0));
+	}
+	limit_descriptors(spare + 10);
+	ck_that(ck_ok(ipck_pipe_recv_fds(ends[0], got, 3, far_off())) == 3);
+	for (int i = 0; i < 3; i++)
+		expect_file(got[i], (char)('a' + i));
+	drop_both();
+}
+
+START_TEST(no_room_for_them_keeps_them)
+{
+	test_join(test_fork(receive_with_no_room, _i ? &ends : NULL));
+}
+END_TEST
+
+/* ---- what killed senders leave ---- */
+
+/* A datagram with descriptors that no message names, of that number. */
+static void leave_stale(uint32_t number, int flags)
+{
+	struct {
+		char kind, spare[3];
+		uint32_t number;
+	} datagram = {.kind = DATAGRAM_FDS, .number = number};
+	struct iovec part = {&datagram, sizeof(datagram)};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	int fd = file_of('!'), fds[2];
+
+	ck_ok(ipck_pipe_fds(ends[1], fds));
+	control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	ck_that(sendmsg(fds[1], &m, MSG_DONTWAIT | flags) == sizeof(datagram));
+	close(fd);
+}
+
+static void take_number(void)
+{
+	/* As a sender does before its datagram. */
+	ends[1]->out.shm->fds++;
+}
+
+START_TEST(stale_datagrams)
+{
+	make_pipe(0);
+	for (int i = 0; i < 50; i++) {
+		take_number();
+		leave_stale(ends[1]->out.shm->fds, 0);
+		send_file('a');
+		if (i & 1)
+			send_text(ends[1], "between");
+		receive_file('a');
+		if (i & 1)
+			expect_text(ends[0], "between");
+		expect_nothing(ends[0]);
+	}
+	drop_both();
+}
+END_TEST
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* They go away before they fill the socket, also where the descriptor is polled. */
+START_TEST(stale_ones_do_not_stay_readable)
+{
+	int fd;
+
+	make_pipe(0);
+	fd = ipck_pipe_fd(ends[0]);
+	for (int i = 0; i < 3; i++) {
+		take_number();
+		leave_stale(ends[1]->out.shm->fds, 0);
+	}
+	ck_assert(is_readable(fd));
+	expect_nothing(ends[0]);
+	ck_assert(!is_readable(fd));
+	send_file('a');
+	ck_assert(is_readable(fd));
+	receive_file('a');
+	drop_both();
+}
+END_TEST
+
+/* As many as there is room for, and more, as they are taken. */
+static void send_many(void *arg)
+{
+	(void)arg;
+	drop(0);
+	for (int i = 0; i < 600; i++)
+		send_file((char)('a' + i % 26));
+}
+
+START_TEST(many_under_way)
+{
+	pid_t child;
+
+	make_pipe(0);
+	child = test_fork(send_many, NULL);
+	drop(1);
+	for (int i = 0; i < 600; i++)
+		receive_file((char)('a' + i % 26));
+	expect_end(ends[0]);
+	test_join(child);
+	drop(0);
+}
+END_TEST
+
+/* ---- pipes through pipes ---- */
+
+static void use_what_comes(void *arg)
+{
+	struct ipck_pipe *p;
+	int fds[2];
+
+	(void)arg;
+	drop(1);
+	ck_that(ck_ok(ipck_pipe_recv_fds(ends[0], fds, 2, far_off())) == 2);
+	ck_ok(ipck_pipe_open_fds(&p, fds));
+	close(fds[0]);
+	close(fds[1]);
+	expect_text(p, "hello");
+	send_text(p, "there");
+	ipck_pipe_close(p);
+	expect_end(ends[0]);
+}
+
+START_TEST(an_end_through_a_pipe)
+{
+	struct ipck_pipe *inner[2];
+	int fds[2];
+	pid_t child;
+
+	make_pipe(0);
+	child = test_fork(use_what_comes, NULL);
+	ck_ok(ipck_pipe_create(inner, NULL));
+	ck_ok(ipck_pipe_fds(inner[1], fds));
+	ck_ok(ipck_pipe_send_fds(ends[1], fds, 2, far_off()));
+	ipck_pipe_close(inner[1]);
+	send_text(inner[0], "hello");
+	expect_text(inner[0], "there");
+	expect_end(inner[0]);
+	ipck_pipe_close(inner[0]);
+	drop_both();
+	test_join(child);
+}
+END_TEST
+
+/* An end under way exists; it ends with the pipe in which it is (1) or where it is received and closed. */
+START_TEST(an_end_in_flight)
+{
+	struct ipck_pipe *inner[2];
+	int fds[2];
+
+	make_pipe(0);
+	ck_ok(ipck_pipe_create(inner, NULL));
+	ck_ok(ipck_pipe_fds(inner[1], fds));
+	ck_ok(ipck_pipe_send_fds(ends[1], fds, 2, far_off()));
+	send_text(inner[1], "before");
+	ipck_pipe_close(inner[1]);
+	expect_text(inner[0], "before");
+	expect_nothing(inner[0]);
+	send_text(inner[0], "kept");
+	if (_i) {
+		drop_both();
+	} else {
+		ck_ok(ipck_pipe_recv_fds(ends[0], fds, 2, far_off()));
+		ck_ok(ipck_pipe_open_fds(&inner[1], fds));
+		close(fds[0]);
+		close(fds[1]);
+		expect_text(inner[1], "kept");
+		ipck_pipe_close(inner[1]);
+		drop_both();
+	}
+	expect_end(inner[0]);
+	ipck_pipe_close(inner[0]);
+}
+END_TEST
+
+/* ---- the descriptor that polls ---- */
+
+static int epoll_of(int fd)
+{
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = {.events = EPOLLIN};
+
+	ck_that(ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event) == 0);
+	return ep;
+}
+
+static bool rings(int ep, int ms)
+{
+	struct epoll_event event;
+
+	return epoll_wait(ep, &event, 1, ms) == 1;
+}
+
+#define LONG_MS ((int)(10000 * test_scale()))
+
+START_TEST(armed)
+{
+	int fd, ep;
+
+	make_pipe(0);
+	if (_i)
+		send_text(ends[1], "early");
+	fd = ck_ok(ipck_pipe_fd(ends[0]));
+	ep = epoll_of(fd);
+	ck_assert(rings(ep, 0));
+	ck_assert_int_eq(ipck_pipe_fd(ends[0]), fd);
+	if (_i)
+		expect_text(ends[0], "early");
+	for (int i = 0; i < 100; i++) {
+		expect_nothing(ends[0]);
+		ck_assert(!rings(ep, 0) && !is_readable(fd));
+		send_text(ends[1], "one");
+		ck_assert(rings(ep, 0));
+		send_text(ends[1], "two");
+		expect_text(ends[0], "one");
+		/* Level-triggered, as long as there is something. */
+		ck_assert(rings(ep, 0) && rings(ep, 0));
+		expect_text(ends[0], "two");
+	}
+	close(ep);
+	drop_both();
+}
+END_TEST
+
+/* At the end it is readable, for good. */
+START_TEST(armed_at_hang_up)
+{
+	int ep;
+
+	make_pipe(0);
+	ep = epoll_of(ipck_pipe_fd(ends[0]));
+	expect_nothing(ends[0]);
+	send_text(ends[1], "last");
+	drop(1);
+	ck_assert(rings(ep, 0));
+	expect_text(ends[0], "last");
+	ck_assert(rings(ep, 0));
+	expect_end(ends[0]);
+	ck_assert(rings(ep, 0));
+	close(ep);
+	drop(0);
+}
+END_TEST
+
+#define MESSAGES 3000
+
+static void send_in_bursts(void *arg)
+{
+	struct test_random random = test_random(1);
+
+	(void)arg;
+	drop(0);
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		if (i % 100 == 77)
+			send_file('f');
+		else if (i % 100 == 78)
+			send_filled(ends[1], 3 * SMALL, i);
+		else
+			ck_ok(ipck_pipe_send(ends[1], &i, sizeof(i), far_off()));
+		if (test_random_below(&random, 20) == 0)
+			sched_yield();
+	}
+}
+
+static ssize_t receive_any(void)
+{
+	char bytes[3 * SMALL];
+	int fd;
+	ssize_t n = ipck_pipe_recv(ends[0], bytes, sizeof(bytes), NULL, IPCK_NOWAIT);
+
+	if (n != -EBADMSG)
+		return n;
+	n = ipck_pipe_recv_fds(ends[0], &fd, 1, IPCK_NOWAIT);
+	if (n > 0)
+		close(fd);
+	return n;
+}
+
+/* Never silent with messages left: an event loop that takes them all, or one each time (1). */
+START_TEST(an_event_loop)
+{
+	uint32_t received = 0;
+	ssize_t n = 0;
+	pid_t child;
+	int ep;
+
+	make_pipe(SMALL);
+	child = test_fork(send_in_bursts, NULL);
+	drop(1);
+	ep = epoll_of(ipck_pipe_fd(ends[0]));
+	while (n != -EPIPE) {
+		ck_assert(rings(ep, LONG_MS));
+		do {
+			n = receive_any();
+			received += n >= 0;
+			ck_that(n >= 0 || n == -ETIMEDOUT || n == -EPIPE);
+		} while (n >= 0 && _i == 0);
+	}
+	ck_assert_uint_eq(received, MESSAGES);
+	test_join(child);
+	close(ep);
+	drop(0);
+}
+END_TEST
+
+static void send_a_part(void *arg)
+{
+	(void)arg;
+	drop(0);
+	send_filled(ends[1], 10 * SMALL, 1);
+}
+
+/* Also in the middle of a message: no loop that turns in vain. */
+START_TEST(silent_in_the_middle)
+{
+	char bytes[10 * SMALL];
+	pid_t child;
+	int fd;
+
+	make_pipe(SMALL);
+	fd = ipck_pipe_fd(ends[0]);
+	child = test_fork(send_a_part, NULL);
+	TEST_UNTIL(load_acquire(&ends[0]->in.shm->stream) == 1 && sleeps(child));
+	stop(child);
+	for (int i = 0; i < 2; i++)
+		ck_err(ipck_pipe_recv(ends[0], bytes, sizeof(bytes), NULL, IPCK_NOWAIT), ETIMEDOUT);
+	ck_assert(!is_readable(fd));
+	go_on(child);
+	TEST_UNTIL(is_readable(fd));
+	expect_filled(ends[0], sizeof(bytes), 1);
+	test_join(child);
+	drop_both();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("pipe_fds");
+	TCase *sent = test_case(s, "sent"), *stale = test_case(s, "stale");
+	TCase *pipes = test_case(s, "pipes"), *bell = test_case(s, "bell");
+
+	tcase_add_test(sent, one_to_sixteen);
+	tcase_add_test(sent, high_numbers);
+	tcase_add_test(sent, between_processes);
+	tcase_add_test(sent, the_wrong_call_keeps_it);
+	tcase_add_test(sent, too_few_places_keep_it);
+	tcase_add_loop_test(sent, no_room_for_them_keeps_them, 0, 2);
+	tcase_add_test(sent, many_under_way);
+	tcase_add_test(stale, stale_datagrams);
+	tcase_add_test(stale, stale_ones_do_not_stay_readable);
+	tcase_add_test(pipes, an_end_through_a_pipe);
+	tcase_add_loop_test(pipes, an_end_in_flight, 0, 2);
+	tcase_add_loop_test(bell, armed, 0, 2);
+	tcase_add_test(bell, armed_at_hang_up);
+	tcase_add_loop_test(bell, an_event_loop, 0, 2);
+	tcase_add_test(bell, silent_in_the_middle);
+	return test_main(s);
+}
