@@ -210,11 +210,14 @@ static void leave_stale(uint32_t number, int flags)
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
 	int fd = file_of('!'), fds[2];
 
 	ck_ok(ipck_pipe_fds(ends[1], fds));
-	control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+	m.msg_controllen = sizeof(control);
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
 	ck_that(sendmsg(fds[1], &m, MSG_DONTWAIT | flags) == sizeof(datagram));
 	close(fd);

@@ -14,8 +14,9 @@
 #define FALL_BACK_TURNS 10
 
 /* The first look whether the other side is still there; the pause to the next one
- * doubles, up to a tick. */
-#define FIRST_LOOK_NS NS_PER_MS
+ * doubles, up to a tick.  A timer that is due before the kernel's next tick makes each
+ * sleep cost twice as much. */
+#define FIRST_LOOK_NS (10 * NS_PER_MS)
 
 bool pipe_hung_up(struct ipck_pipe *p)
 {

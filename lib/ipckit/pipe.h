@@ -59,7 +59,7 @@ IPCK_API void ipck_pipe_close(struct ipck_pipe *pipe);
  * takes it; past the deadline it is withdrawn.
  *
  * -EPIPE: nobody has the other end.  (Of messages to receivers that were all killed,
- * an eighth of the ring may be accepted before.)  -EOWNERDEAD: its receiver died in
+ * a quarter of the ring may be accepted before.)  -EOWNERDEAD: its receiver died in
  * the middle of this message.  -EDEADLK: this thread has reserved room and not committed it.  -EINVAL.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_pipe_send(struct ipck_pipe *pipe, const void *data, size_t size,
