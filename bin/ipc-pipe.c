@@ -109,7 +109,8 @@ static int squares_mode(const struct tool_args *args)
 }
 
 static const struct tool_mode modes[] = {
-	{"squares", "two processes send numbers, and their squares, through two pipes", squares_mode, TOOL_PAUSE, 0, NULL},
+	{"squares", "two processes send numbers, and their squares, through two pipes", squares_mode,
+	 TOOL_PAUSE, 0, NULL},
 	{"relay", "an event loop that is answered by a child", relay, TOOL_PAUSE | TOOL_OWN(0), 0, NULL},
 	{"bench", "how fast pipes are on this machine", pipe_bench, TOOL_OWN(1) | TOOL_OWN(2), 0, NULL},
 	{0},
