@@ -128,7 +128,8 @@ static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 	struct fds_datagram datagram = {0};
 	struct iovec part = {&datagram, sizeof(datagram)};
 	union control control;
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	                   .msg_controllen = sizeof(control)};
 	ssize_t got = recvmsg(sock, &m, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
 	size_t n = 0;

@@ -57,7 +57,8 @@ struct ipck_process_opts {
 	struct ipck_pipe *const *keep;
 	size_t keep_count;
 };
-#define IPCK_PROCESS_OPTS_INIT {sizeof(struct ipck_process_opts), NULL, false, false, NULL, NULL, NULL, NULL, 0, NULL, 0}
+#define IPCK_PROCESS_OPTS_INIT \
+	{sizeof(struct ipck_process_opts), NULL, false, false, NULL, NULL, NULL, NULL, 0, NULL, 0}
 #define IPCK_PROCESS_OPTS(...) \
 	(&(const struct ipck_process_opts){.size = sizeof(struct ipck_process_opts), __VA_ARGS__})
 

@@ -69,7 +69,8 @@ static int create_tables(struct ipck_pool *pool, const struct ipck_pool_opts *op
 	pool->landed = calloc(blocks, sizeof(*pool->landed));
 	pool->gathering = calloc(workers, sizeof(*pool->gathering));
 	pool->keep = calloc(opts->keep_count + 1, sizeof(struct ipck_pipe *));
-	if (!pool->keep || !pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed || !pool->gathering)
+	if (!pool->keep || !pool->free_blocks || !pool->orphan_nodes || !pool->items || !pool->landed ||
+	    !pool->gathering)
 		return -ENOMEM;
 	for (size_t i = 0; i < opts->keep_count; i++)
 		pool->keep[i] = opts->keep[i];
