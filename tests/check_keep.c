@@ -289,13 +289,14 @@ START_TEST(not_to_be_passed)
 {
 	char *argv[] = {(char[]){"keep"}, (char[]){"damaged"}, NULL};
 	struct ipck_pass pass[2] = {{.name = "talk"}, {.name = "talk"}};
+	struct ipck_process_opts opts = {.size = sizeof(opts), .pass = pass, .pass_count = 2};
 	struct ipck_process *p = NULL;
 
 	make_pipe(0);
 	pass[0].pipe = pass[1].pipe = ends[0];
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2)), EINVAL);
+	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
 	pass[1].name = "no name";
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, IPCK_PROCESS_OPTS(.pass = pass, .pass_count = 2)), EINVAL);
+	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
 	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, IPCK_PROCESS_OPTS(.pass_count = 1)), EINVAL);
 	drop_both();
 }

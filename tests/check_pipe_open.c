@@ -122,7 +122,8 @@ static size_t segment_bytes(void)
 }
 
 static const uint64_t shapes[] = {
-	0, 1, SMALL - 1, SMALL + 1, SMALL / 2, SMALL * 3, UINT64_C(1) << 30, UINT64_C(1) << 31, UINT64_MAX, UINT64_MAX - 4095,
+	0, 1, SMALL - 1, SMALL + 1, SMALL / 2, SMALL * 3, UINT64_C(1) << 30, UINT64_C(1) << 31,
+	UINT64_MAX, UINT64_MAX - 4095,
 };
 
 static void open_damaged(int fd, int sock)
