@@ -159,7 +159,7 @@ START_TEST(silent_in_the_middle)
 	make_pipe(SMALL);
 	fd = ipck_pipe_fd(ends[0]);
 	child = test_fork(send_a_part, NULL);
-	TEST_UNTIL(load_acquire(&ends[0]->in.shm->stream) == 1 && sleeps(child));
+	TEST_UNTIL(load_acquire(&ends[0]->in.shm->sending) == 1 && sleeps(child));
 	stop(child);
 	for (int i = 0; i < 2; i++)
 		ck_err(ipck_pipe_recv(ends[0], bytes, sizeof(bytes), NULL, IPCK_NOWAIT), ETIMEDOUT);

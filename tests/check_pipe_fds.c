@@ -274,6 +274,40 @@ START_TEST(stale_ones_do_not_stay_readable)
 }
 END_TEST
 
+/* Those of many killed senders are in the way of a living one: its receiver drops them. */
+static void fill_socket(void)
+{
+	int fds[2];
+
+	ck_ok(ipck_pipe_fds(ends[1], fds));
+	while (send(fds[1], (char[8]){DATAGRAM_FDS}, 8, MSG_DONTWAIT) == 8)
+		;
+	ck_that(errno == EAGAIN);
+}
+
+static void send_a_file(void *arg)
+{
+	(void)arg;
+	drop(0);
+	send_file('a');
+}
+
+START_TEST(a_full_socket)
+{
+	pid_t child;
+
+	make_pipe(0);
+	if (_i)
+		ck_ok(ipck_pipe_fd(ends[0]));
+	fill_socket();
+	ck_err(ipck_pipe_send_fds(ends[1], (int[]){2}, 1, IPCK_NOWAIT), ETIMEDOUT);
+	child = test_fork(send_a_file, NULL);
+	receive_file('a');
+	test_join(child);
+	drop_both();
+}
+END_TEST
+
 /* As many as there is room for, and more, as they are taken. */
 static void send_many(void *arg)
 {
@@ -384,6 +418,7 @@ int main(void)
 	tcase_add_test(sent, many_under_way);
 	tcase_add_test(stale, stale_datagrams);
 	tcase_add_test(stale, stale_ones_do_not_stay_readable);
+	tcase_add_loop_test(stale, a_full_socket, 0, 2);
 	tcase_add_test(pipes, an_end_through_a_pipe);
 	tcase_add_loop_test(pipes, an_end_in_flight, 0, 2);
 	return test_main(s);

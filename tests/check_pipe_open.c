@@ -254,7 +254,7 @@ static void spoil_and_call(void *arg)
 			&lane->head,
 			&lane->tail,
 			&lane->head_seen,
-			&lane->stream,
+			&lane->lost,
 			&lane->send.owner,
 			&lane->receive.owner,
 			lane_word(&ends[0]->in, at),

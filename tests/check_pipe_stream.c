@@ -126,7 +126,7 @@ static pid_t sender_in_the_middle(void (*fn)(void *), void *arg)
 {
 	pid_t child = test_fork(fn, arg);
 
-	TEST_UNTIL(load_acquire(&ends[0]->in.shm->stream) == 1 && sleeps(child));
+	TEST_UNTIL(load_acquire(&ends[0]->in.shm->sending) == 1 && sleeps(child));
 	stop(child);
 	return child;
 }
@@ -330,7 +330,7 @@ START_TEST(a_message_withdrawn)
 
 	begin(SMALL);
 	child = test_fork(give_up, &way);
-	TEST_UNTIL(load_acquire(&ends[0]->in.shm->stream) == 1 && sleeps(child));
+	TEST_UNTIL(load_acquire(&ends[0]->in.shm->sending) == 1 && sleeps(child));
 	if (taken) {
 		stop(child);
 		/* Past its deadline it may have given up already. */
@@ -385,7 +385,7 @@ START_TEST(a_receiver_inside)
 
 	begin(SMALL);
 	sender = test_fork(give_up, &way);
-	TEST_UNTIL(load_acquire(&ends[0]->in.shm->stream) == 1);
+	TEST_UNTIL(load_acquire(&ends[0]->in.shm->sending) == 1);
 	stop(sender);
 	receiver = test_fork(receive_after, NULL);
 	TEST_UNTIL(is_drained(&ends[0]->in) && sleeps(receiver));

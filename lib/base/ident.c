@@ -68,8 +68,9 @@ bool tid_dead(pid_t tid)
 	bool ended;
 
 	p.fd = (int)syscall(SYS_pidfd_open, tid, 0);
+	/* Not to be had here, or not for us: then the dead are those that are gone. */
 	if (p.fd < 0)
-		return errno == ESRCH;
+		return errno == ESRCH || (kill(tid, 0) < 0 && errno == ESRCH);
 	ended = poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 	close(p.fd);
 	return ended;

@@ -9,7 +9,7 @@
  *
  *	sender:    commits; gives its turn; if armed and not yet rung since the last
  *	           drain: puts a datagram in, says for which drain that was.
- *	receiver:  finds nothing.  Sees a datagram; counts `drained` to odd (seq); looks
+ *	receiver:  finds nothing.  Counts `drained` to odd (seq); sees a datagram; looks
  *	           again; only if there is still nothing takes the datagram out, and
  *	           goes on with the next one; counts to even.
  *
@@ -56,7 +56,7 @@ void bell_ring_armed(struct bell *bell, int sock);
 /* After a commit, and after the turn was given (seq). */
 static inline void bell_ring(struct bell *bell, int sock)
 {
-	if (unlikely(load_relaxed(&bell->armed)))
+	if (unlikely(load_seq(&bell->armed)))
 		bell_ring_armed(bell, sock);
 }
 

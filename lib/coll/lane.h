@@ -155,6 +155,12 @@ static inline bool lane_has_room(struct lane *l, size_t size)
 	return end - load_relaxed(&s->head_seen) <= l->size;
 }
 
+/* In the turn head is not beyond tail, and no further behind than the ring is long. */
+static inline bool lane_is_damaged(const struct lane *l)
+{
+	return load_relaxed(&l->shm->tail) - load_acquire(&l->shm->head) > l->size;
+}
+
 /*
  * Before a small record is written: the lines of one that comes later.  The receiver
  * has read them a lap ago, and to get them back takes longer than to write the record;
@@ -254,14 +260,6 @@ static inline bool lane_has_record(const struct lane *l)
 	} while (load_relaxed(&l->shm->head) != head);
 	return word != 0;
 #endif
-}
-
-/* The bytes in the ring, about. */
-static inline uint64_t lane_used(const struct lane *l)
-{
-	uint64_t head = load_acquire(&l->shm->head), tail = load_acquire(&l->shm->tail);
-
-	return tail - head;
 }
 
 #endif

@@ -63,13 +63,14 @@ static int put_datagram(int sock, uint32_t number, const int *fds, size_t n)
 	return 0;
 }
 
-/* The receivers take out what is in the way. */
-static int wait_for_socket(int sock, struct ipck_deadline deadline)
+/* The receivers take out what is in the way, once the bell is armed. */
+static int wait_for_socket(struct ipck_pipe *pipe, struct ipck_deadline deadline)
 {
-	struct pollfd p = {.fd = sock, .events = POLLOUT};
+	struct pollfd p = {.fd = pipe->sock, .events = POLLOUT};
 	int64_t now = clock_now();
 	int rc = deadline_check(deadline, now);
 
+	store_seq(&pipe->out.shm->bell.armed, 1);
 	if (rc == 0)
 		(void)poll(&p, 1, (int)((deadline_tick(deadline, now) - now + NS_PER_MS - 1) / NS_PER_MS));
 	return rc;
@@ -82,10 +83,10 @@ static int put_datagrams(struct ipck_pipe *p, uint32_t number, const int *fds, s
 	int rc;
 
 	while ((rc = put_datagram(p->sock, number, fds, n)) == -EAGAIN)
-		if ((rc = wait_for_socket(p->sock, deadline)) < 0)
+		if ((rc = wait_for_socket(p, deadline)) < 0)
 			return rc;
 	while (rc == 0 && !bell_put(p->sock))
-		rc = pipe_hung_up(p) ? -EPIPE : wait_for_socket(p->sock, deadline);
+		rc = pipe_hung_up(p) ? -EPIPE : wait_for_socket(p, deadline);
 	return rc;
 }
 
@@ -103,7 +104,7 @@ int ipck_pipe_send_fds(struct ipck_pipe *p, const int *fds, size_t n, struct ipc
 	if (rc < 0)
 		return rc;
 	m.number = load_relaxed(&p->out.shm->fds) + 1;
-	store_relaxed(&p->out.shm->fds, m.number);
+	store_seq(&p->out.shm->fds, m.number);
 	rc = put_datagrams(p, m.number, fds, n, deadline);
 	if (rc < 0) {
 		pipe_give_sending(p);
@@ -243,14 +244,25 @@ ssize_t ipck_pipe_recv_fds(struct ipck_pipe *p, int *fds, size_t max, struct ipc
 	return n;
 }
 
-/* Descriptors: if no sender is at it, and still nothing has come, no message will name them. */
+/* Whether the first datagram, descriptors, may still get its message: only the last
+ * that was begun, and only as long as its sender is at it. */
+static bool may_come(struct ipck_pipe *p)
+{
+	const struct lane_shm *s = p->in.shm;
+	struct fds_datagram datagram = {0};
+
+	if (recv(p->sock, &datagram, sizeof(datagram), MSG_DONTWAIT | MSG_PEEK) == sizeof(datagram) &&
+	    datagram.number != load_seq(&s->fds))
+		return false;
+	return load_seq(&s->send.owner) != 0 && !turn_is_abandoned(&s->send);
+}
+
 bool pipe_drop_first(struct ipck_pipe *p, int first)
 {
-	const struct turn *send = &p->in.shm->send;
-
 	if (first == DATAGRAM_FDS) {
-		if (load_seq(&send->owner) != 0 && !turn_is_abandoned(send))
+		if (may_come(p))
 			return false;
+		/* It may have come since we looked. */
 		if (lane_has_record(&p->in))
 			return true;
 	}

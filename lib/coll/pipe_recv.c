@@ -25,6 +25,14 @@ static void give(struct ipck_pipe *p)
 	tell_senders(p);
 }
 
+/* Gives the turn and leaves the message: another receiver was not woken for it. */
+static void pass_on(struct ipck_pipe *p)
+{
+	give(p);
+	if (lane_has_record(&p->in))
+		evcount_notify(&p->in.shm->data, 1);
+}
+
 /* In the turn: the first record that begins a message, 0 if there is none.  What is
  * left of a stream whose receiver died is dropped. */
 static int find_first(struct ipck_pipe *p, uint64_t *word)
@@ -51,9 +59,9 @@ static bool silence(struct ipck_pipe *p)
 
 	if (likely(!load_relaxed(&bell->armed)))
 		return false;
+	bell_silence(bell);
 	do {
 		first = bell_first(p->sock);
-		bell_silence(bell);
 		/* seq: sees what was done in turns that were given; see lane.h. */
 		(void)load_seq(&p->in.shm->send.owner);
 		come = lane_has_record(&p->in);
@@ -219,7 +227,7 @@ static void leave(struct ipck_pipe *p, bool kept)
 	if (kept)
 		pipe_keep_turn(&p->receiving, KEPT_PART);
 	else
-		give(p);
+		pass_on(p);
 }
 
 static ssize_t receive(struct ipck_pipe *p, const struct iovec *parts, size_t room, size_t *needed,
@@ -362,7 +370,7 @@ int ipck_pipe_poll(struct ipck_pipe *p, struct ipck_deadline deadline)
 		if (rc == 0 && kept)
 			rc = poll_part(p, deadline);
 		else if (rc == 0)
-			pipe_give_receiving(p);
+			pass_on(p);
 	} while (rc == -EOWNERDEAD);
 	/* The end is something to receive, and so is what this thread has peeked. */
 	return rc == -EPIPE || rc == -EDEADLK ? 0 : rc;

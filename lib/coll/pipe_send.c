@@ -52,6 +52,8 @@ int pipe_get_room(struct ipck_pipe *p, size_t size, struct ipck_deadline deadlin
 			rc = -EPIPE;
 		else if (likely(lane_has_room(&p->out, size)))
 			return 0;
+		else if (lane_is_damaged(&p->out))
+			rc = -EPROTO;
 		pipe_give_sending(p);
 		if (rc == 0)
 			rc = pipe_wait_room(p, size, NO_STREAM, deadline);
@@ -65,7 +67,9 @@ int pipe_get_room(struct ipck_pipe *p, size_t size, struct ipck_deadline deadlin
 static void put_part(struct ipck_pipe *p, uint32_t flags, size_t size)
 {
 	lane_commit_seq(&p->out, flags, size);
-	tell_receivers(p);
+	/* All: it is for the one that is in the message, if somebody is. */
+	evcount_notify(&p->out.shm->data, EVCOUNT_ALL);
+	bell_ring(&p->out.shm->bell, p->sock);
 }
 
 static int send_parts(struct ipck_pipe *p, struct spans *from, size_t total, struct ipck_deadline deadline)
@@ -79,8 +83,10 @@ static int send_parts(struct ipck_pipe *p, struct spans *from, size_t total, str
 		char *room;
 
 		while (!lane_has_room(&p->out, before + piece)) {
-			int rc = pipe_wait_room(p, before + piece, begun, deadline);
+			int rc = lane_is_damaged(&p->out) ? -EPROTO : 0;
 
+			if (rc == 0)
+				rc = pipe_wait_room(p, before + piece, begun, deadline);
 			if (rc < 0)
 				return rc;
 		}
@@ -112,7 +118,8 @@ static int send_stream(struct ipck_pipe *p, struct spans *from, size_t total, st
 		lane_abort(&p->out);
 	store_relaxed(&s->sending, 0);
 	pipe_give_sending(p);
-	tell_receivers(p);
+	evcount_notify(&p->out.shm->data, EVCOUNT_ALL);
+	bell_ring(&p->out.shm->bell, p->sock);
 	return rc;
 }
 

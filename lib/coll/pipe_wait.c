@@ -35,7 +35,8 @@ struct waiting {
 	struct evcount *sleepers;
 	const struct turn *other; /* the turn in which it comes */
 	bool (*ready)(const struct waiting *w);
-	int (*gone)(const struct waiting *w); /* negative: it will not come */
+	/* Negative: it will not come; 1: look again, in the turn. */
+	int (*gone)(const struct waiting *w);
 	size_t size;
 	uint64_t begun;
 };
@@ -94,7 +95,7 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		rc = look ? w->gone(w) : 0;
 		if (rc == 0)
 			rc = nap(w->sleepers, key, deadline, slice);
-		if (rc < 0)
+		if (rc != 0)
 			break;
 		look = true;
 		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
@@ -103,7 +104,7 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 	}
 	evcount_cancel(w->sleepers, key);
 	/* What came before they left is still there. */
-	return rc == -EPIPE && w->ready(w) ? 0 : rc;
+	return rc == -EPIPE && w->ready(w) ? 0 : MIN(rc, 0);
 }
 
 /* ---- data ---- */
@@ -115,7 +116,10 @@ static bool has_data(const struct waiting *w)
 
 static int senders_gone(const struct waiting *w)
 {
-	return pipe_hung_up(w->pipe) && !has_data(w) ? -EPIPE : 0;
+	if (pipe_hung_up(w->pipe))
+		return has_data(w) ? 0 : -EPIPE;
+	/* What killed senders left may be in the way of a living one. */
+	return load_relaxed(&w->lane->shm->bell.armed) && bell_first(w->pipe->sock) == DATAGRAM_FDS;
 }
 
 /* In a stream its sender has the turn: given or abandoned, it has ended it. */

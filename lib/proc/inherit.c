@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ipckit/pipe.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/name.h"
+#include "proc/local.h"
 
 #define VARIABLE "IPCK_INHERITED"
 
@@ -174,11 +174,10 @@ int ipck_inherited(const char *name)
  * entry goes, too: its numbers may be others' from now on. */
 int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
 {
-	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	int fds[2], rc;
 	char *entry;
 
-	pthread_mutex_lock(&mutex);
+	local_lock();
 	entry = find_inherited(name, fds, &rc);
 	if (entry)
 		rc = fds[1] < 0 ? -EPROTO : ipck_pipe_open_fds(out, fds);
@@ -188,6 +187,6 @@ int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
 		/* No name has this character. */
 		memset(entry, '=', strlen(name));
 	}
-	pthread_mutex_unlock(&mutex);
+	local_unlock();
 	return rc == -EBADF ? -EPROTO : rc;
 }

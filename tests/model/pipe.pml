@@ -371,7 +371,7 @@ inline look()
 	m = at_head
 }
 
-/* find_silently */
+/* silence, and find_first */
 inline find_silently()
 {
 	if
@@ -380,7 +380,7 @@ inline find_silently()
 #ifndef NOT_ODD
 		drained = drained | 1;
 #endif
-#ifdef LOOK_FIRST
+#if !defined(LOOK_LATE) && !defined(NO_SECOND_LOOK)
 		do
 		:: datagrams > 0 -> /* MSG_PEEK */
 			look();
@@ -401,7 +401,7 @@ inline find_silently()
 #else
 		even();
 #endif
-#if !defined(NO_SECOND_LOOK) && !defined(LOOK_FIRST)
+#ifdef LOOK_LATE
 		look()
 #endif
 	fi
