@@ -70,7 +70,7 @@ static bool mount_small(void)
 
 	if (unshare(CLONE_NEWNS) < 0 && (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || !map_user(uid, gid)))
 		return false;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") == 0;
 }
 
@@ -140,23 +140,13 @@ START_TEST(a_limit_on_file_sizes)
 }
 END_TEST
 
-/* The hard limit stays: valgrind lets nobody lower it. */
-static void lower_file_limit(rlim_t soft)
-{
-	struct rlimit limit;
-
-	ck_that(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-	limit.rlim_cur = soft;
-	ck_that(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-}
-
 static void limit_files(void *arg)
 {
 	struct ipck_shm *shm = UNTOUCHED;
 	int fds = dup(0);
 
 	close(fds);
-	lower_file_limit((rlim_t)fds);
+	ck_that(setrlimit(RLIMIT_NOFILE, &(const struct rlimit){(rlim_t)fds, (rlim_t)fds}) == 0);
 	ck_err(ipck_shm_create(&shm, NULL, 1, NULL), EMFILE);
 	ck_err(ipck_shm_create(&shm, test_name("new"), 1, NULL), EMFILE);
 	ck_err(ipck_shm_open(&shm, arg, NULL), EMFILE);
@@ -167,7 +157,7 @@ static void limit_duplicates(void *arg)
 {
 	struct ipck_shm *shm = UNTOUCHED;
 
-	lower_file_limit(3);
+	ck_that(setrlimit(RLIMIT_NOFILE, &(const struct rlimit){3, 3}) == 0);
 	ck_that(ipck_shm_open_fd(&shm, ipck_shm_fd(arg), NULL) < 0);
 	ck_that(shm == UNTOUCHED);
 }
@@ -281,8 +271,11 @@ int main(void)
 	tcase_add_test(tc, more_than_the_file_system_holds);
 	tcase_add_test(tc, a_full_file_system);
 	tcase_add_test(tc, a_limit_on_file_sizes);
-	tcase_add_test(tc, a_limit_on_descriptors);
 	tc = test_case(s, "users");
 	tcase_add_test(tc, of_other_users);
+	/* valgrind counts descriptors itself: an open that it refuses has made the file. */
+	tc = test_case(s, "descriptors");
+	tcase_set_tags(tc, "not_valgrind");
+	tcase_add_test(tc, a_limit_on_descriptors);
 	return test_main(s);
 }

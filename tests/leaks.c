@@ -307,12 +307,14 @@ void test_leaks_begin(void)
 #ifdef VALGRIND_DO_LEAK_CHECK
 static bool searchable(void)
 {
-	struct list l = {0};
-	bool none;
+	FILE *f = fopen("/proc/self/maps", "re");
+	bool none = f != NULL;
+	char line[4096];
 
-	add_mappings(&l);
-	none = l.n == 0;
-	list_free(&l);
+	while (none && fgets(line, sizeof(line), f))
+		none = !our_mapping(line);
+	if (f)
+		fclose(f);
 	return none;
 }
 #endif
