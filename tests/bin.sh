@@ -288,6 +288,8 @@ few_files()
 	(exec >"$scratch/out" 2>"$scratch/err" && ulimit -n "$files" &&
 		exec env "$mark=1" ASAN_OPTIONS=detect_leaks=0 "$binary" "$@") || status=$?
 	[ "$status" -eq 1 ] || fail "exit status $status, not 1"
+	# A build that counts its coverage cannot write it, and says so.
+	sed '/^profiling:/d' "$scratch/err" >"$scratch/told" && mv "$scratch/told" "$scratch/err"
 	told "$message: Too many open files"
 	await all_gone
 }

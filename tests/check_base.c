@@ -179,13 +179,15 @@ static void read_in_pieces(void *arg)
 
 START_TEST(reads_are_whole_under_signals)
 {
-	unsigned char *data = malloc(STREAM + 1);
+	unsigned char *data;
 	int ends[2];
 	pid_t pid;
 
 	ck_ok(io_pipe(ends));
 	pid = test_fork(write_in_pieces, ends);
 	io_close(&ends[1]);
+	data = malloc(STREAM + 1);
+	ck_that(data);
 	interrupt_often();
 	ck_assert_int_eq(io_read(ends[0], data, 1000), 1000);
 	/* The rest, and the end of file before the buffer is full. */
@@ -202,14 +204,16 @@ END_TEST
 
 START_TEST(writes_are_whole_under_signals)
 {
-	unsigned char *data = malloc(STREAM);
+	unsigned char *data;
 	int ends[2];
 	pid_t pid;
 
-	for (size_t i = 0; i < STREAM; i++)
-		data[i] = pattern(i);
 	ck_ok(io_pipe(ends));
 	pid = test_fork(read_in_pieces, ends);
+	data = malloc(STREAM);
+	ck_that(data);
+	for (size_t i = 0; i < STREAM; i++)
+		data[i] = pattern(i);
 	interrupt_often();
 	ck_assert_int_eq(io_write(ends[1], data, STREAM), STREAM);
 	ck_assert_int_eq(io_write(ends[1], data, 0), 0);

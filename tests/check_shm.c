@@ -70,7 +70,7 @@ static bool mount_small(void)
 
 	if (unshare(CLONE_NEWNS) < 0 && (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || !map_user(uid, gid)))
 		return false;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") == 0;
 }
 
@@ -271,8 +271,11 @@ int main(void)
 	tcase_add_test(tc, more_than_the_file_system_holds);
 	tcase_add_test(tc, a_full_file_system);
 	tcase_add_test(tc, a_limit_on_file_sizes);
-	tcase_add_test(tc, a_limit_on_descriptors);
 	tc = test_case(s, "users");
 	tcase_add_test(tc, of_other_users);
+	/* valgrind counts descriptors itself: an open that it refuses has made the file. */
+	tc = test_case(s, "descriptors");
+	tcase_set_tags(tc, "not_valgrind");
+	tcase_add_test(tc, a_limit_on_descriptors);
 	return test_main(s);
 }

@@ -49,7 +49,7 @@ WRAP(int, pipe2, -1, (int fds[2], int flags), (fds, flags))
 
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
-int __wrap_asprintf(char **text, const char *format, ...);
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **text, const char *format, ...);
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_fcntl(int fd, int call, ...);

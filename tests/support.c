@@ -195,6 +195,7 @@ static pid_t start(void)
 
 static void finish(void)
 {
+	test_leaks_search();
 	fflush(stdout);
 	fflush(stderr);
 	_exit(0);

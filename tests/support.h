@@ -155,6 +155,7 @@ void test_err(int64_t rc, int error, const char *what, const char *name, const c
 /* The leak check (leaks.c); used by test_case. */
 void test_leaks_begin(void);
 void test_leaks_end(void);
+void test_leaks_search(void);
 void test_leaks_adopt(pid_t runner);
 bool test_leaks_kill_orphans(pid_t spare);
 void test_leaks_unlink_names(void);
