@@ -33,6 +33,11 @@ int evcount_wait(struct evcount *e, uint32_t key, struct ipck_deadline deadline)
 	return futex_wait(sequence(e), key, deadline);
 }
 
+int evcount_wait_slice(struct evcount *e, uint32_t key, struct ipck_deadline deadline, int64_t slice)
+{
+	return futex_wait_slice(sequence(e), key, deadline, slice);
+}
+
 int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline)
 {
 	uint32_t key;

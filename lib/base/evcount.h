@@ -53,6 +53,9 @@ uint32_t evcount_prepare(struct evcount *e);
 void evcount_cancel(struct evcount *e, uint32_t key);
 int evcount_wait(struct evcount *e, uint32_t key, struct ipck_deadline deadline);
 
+/* The same, for at most that many nanoseconds. */
+int evcount_wait_slice(struct evcount *e, uint32_t key, struct ipck_deadline deadline, int64_t slice);
+
 /* Waits until test(arg): 0, or -ETIMEDOUT, -ECANCELED with test(arg) still false. */
 int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline);
 

@@ -54,13 +54,18 @@ int futex_wake(uint32_t *word, int n)
 
 #endif
 
-int futex_wait(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline)
+int futex_wait_slice(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline, int64_t slice)
 {
 	int64_t now = clock_now();
 	int rc = deadline_check(deadline, now);
 
 	if (rc < 0)
 		return rc;
-	sleep_until(word, expected, deadline_tick(deadline, now));
+	sleep_until(word, expected, MIN(deadline_tick(deadline, now), now + slice));
 	return 0;
+}
+
+int futex_wait(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline)
+{
+	return futex_wait_slice(word, expected, deadline, TICK_NS);
 }

@@ -16,6 +16,9 @@
  */
 int futex_wait(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline);
 
+/* The same, for at most that many nanoseconds. */
+int futex_wait_slice(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline, int64_t slice);
+
 /* Wakes up to n of the sleepers and returns how many; 0 where nobody can tell. */
 int futex_wake(uint32_t *word, int n);
 

@@ -45,6 +45,7 @@ struct side {
 	uint32_t left;   /* of the lane, when it was last looked whether the other side is there */
 	uint32_t spin;   /* turns of a wait before it sleeps: few where that was in vain */
 	uint32_t run;    /* messages since the last that was waited for */
+	uint32_t waits;  /* for which spinning did not pay */
 	const char *who; /* the thread that keeps */
 };
 

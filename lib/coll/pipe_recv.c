@@ -70,31 +70,41 @@ static bool silence(struct ipck_pipe *p)
 	return come;
 }
 
+/* Before the turn is taken, while there is nothing: 0, or as pipe_wait_data.  An armed
+ * bell is to be silenced first. */
+static int wait_for_first(struct ipck_pipe *p, bool *spun, struct ipck_deadline deadline)
+{
+	if (lane_has_record(&p->in))
+		return 0;
+	if (!*spun && pipe_spin_for_data(p))
+		return 0;
+	if (!*spun && load_relaxed(&p->in.shm->bell.armed)) {
+		*spun = true;
+		return 0;
+	}
+	return pipe_wait_data(p, deadline);
+}
+
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline)
 {
-	bool spun = deadline.ns <= 0;
+	bool wait = deadline.ns > 0 && load_relaxed(&p->receiving.kept) == KEPT_NONE, spun = deadline.ns <= 0;
 
-	for (;;) {
-		int rc = pipe_take_receiving(p, kept, deadline);
+	for (;; wait = true) {
+		int rc = wait ? wait_for_first(p, &spun, deadline) : 0;
 
+		if (rc == 0)
+			rc = pipe_take_receiving(p, kept, deadline);
 		if (rc < 0 || *kept)
 			return rc;
 		rc = find_first(p, word);
-		if (rc == 0 && *word == 0 && spun && silence(p))
+		if (rc == 0 && *word == 0 && silence(p))
 			rc = find_first(p, word);
 		if (rc == 0 && *word)
 			return 0;
 		give(p);
 		if (rc < 0)
 			return rc;
-		if (!spun) {
-			spun = true;
-			(void)pipe_spin_for_data(p);
-			continue;
-		}
-		rc = pipe_wait_data(p, deadline);
-		if (rc < 0)
-			return rc;
+		spun = true;
 	}
 }
 
@@ -291,7 +301,8 @@ static ssize_t receive_quickly(struct ipck_pipe *p, void *data, size_t room)
 	uint64_t nobody = 0, word;
 	size_t size;
 
-	if (load_relaxed(&p->receiving.kept) != KEPT_NONE || !cas_acquire(&turn->owner, &nobody, p->me))
+	if (!lane_has_record(&p->in) || load_relaxed(&p->receiving.kept) != KEPT_NONE ||
+	    !cas_acquire(&turn->owner, &nobody, p->me))
 		return -EAGAIN;
 	word = load_acquire(lane_word(&p->in, load_relaxed(&p->in.shm->head)));
 	size = record_size(word);

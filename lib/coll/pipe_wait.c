@@ -8,6 +8,7 @@
 
 #define SPIN_MIN 16
 #define SPIN_MAX 1000
+#define SPIN_AGAIN 32 /* of that many waits one spins, where it is in vain */
 
 /* About 200 ns. */
 #define RUN_MIN 8
@@ -46,6 +47,9 @@ static bool spin(const struct waiting *w)
 	/* Threads may overwrite each other's: it is only a guess. */
 	uint32_t most = load_relaxed(&w->side->spin);
 
+	/* It does not pay, but things may change. */
+	if (most != 0 && most <= SPIN_MIN && add_relaxed(&w->side->waits, 1) % SPIN_AGAIN != 0)
+		return w->ready(w);
 	for (uint32_t i = 0; i < most; i++) {
 		if (w->ready(w)) {
 			store_relaxed(&w->side->spin, SPIN_MAX);
@@ -58,25 +62,15 @@ static bool spin(const struct waiting *w)
 	return false;
 }
 
-/* At most that long; 0: test again. */
-static int nap(struct evcount *e, uint32_t key, struct ipck_deadline deadline, int64_t slice)
-{
-	int64_t now = clock_now();
-	int rc = deadline_check(deadline, now);
-
-	if (rc < 0)
-		return rc;
-	deadline.ns = MIN(deadline.ns, now + slice);
-	rc = evcount_wait(e, key, deadline);
-	return rc == -ECANCELED ? rc : 0;
-}
-
 /* Whether somebody has left since the last look. */
 static bool has_left(const struct waiting *w)
 {
 	uint32_t left = load_acquire(&w->lane->shm->left);
 
-	return swap_seq(&w->side->left, left) != left;
+	if (likely(load_relaxed(&w->side->left) == left))
+		return false;
+	store_relaxed(&w->side->left, left);
+	return true;
 }
 
 static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
@@ -84,7 +78,7 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 	uint32_t key = evcount_prepare(w->sleepers);
 	int64_t slice = FIRST_LOOK_NS;
 	/* Who does not wait looks at once: nobody tells of the killed. */
-	bool look = has_left(w) || deadline_check(deadline, clock_now()) < 0;
+	bool look = has_left(w) || (deadline.ns != INT64_MAX && deadline_check(deadline, clock_now()) < 0);
 	int rc = 0;
 
 	for (;;) {
@@ -94,11 +88,11 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 			break;
 		rc = look ? w->gone(w) : 0;
 		if (rc == 0)
-			rc = nap(w->sleepers, key, deadline, slice);
-		if (rc != 0)
+			rc = evcount_wait_slice(w->sleepers, key, deadline, slice);
+		if (rc != 0 || w->ready(w))
 			break;
 		look = true;
-		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
+		slice = has_left(w) ? FIRST_LOOK_NS : 2 * slice;
 		if ((uint32_t)load_relaxed(&w->sleepers->word) != key)
 			key = evcount_prepare(w->sleepers);
 	}
