@@ -22,6 +22,15 @@ static void sleep_until(const uint32_t *word, uint32_t expected, int64_t until)
 	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &ts, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
+/* Without a deadline the clock need not be asked: the kernel does it anyway. */
+static bool sleep_undated(const uint32_t *word, uint32_t expected, int64_t ns)
+{
+	struct timespec ts = clock_timespec(ns);
+
+	syscall(SYS_futex, word, FUTEX_WAIT, expected, &ts, NULL, 0);
+	return true;
+}
+
 int futex_wake(uint32_t *word, int n)
 {
 	long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
@@ -45,6 +54,12 @@ static void sleep_until(const uint32_t *word, uint32_t expected, int64_t until)
 	}
 }
 
+static bool sleep_undated(const uint32_t *word, uint32_t expected, int64_t ns)
+{
+	(void)word, (void)expected, (void)ns;
+	return false;
+}
+
 int futex_wake(uint32_t *word, int n)
 {
 	(void)word;
@@ -56,9 +71,13 @@ int futex_wake(uint32_t *word, int n)
 
 int futex_wait_slice(const uint32_t *word, uint32_t expected, struct ipck_deadline deadline, int64_t slice)
 {
-	int64_t now = clock_now();
-	int rc = deadline_check(deadline, now);
+	int64_t now;
+	int rc = deadline_check(deadline, 0);
 
+	if (rc == 0 && deadline.ns == INT64_MAX && sleep_undated(word, expected, MIN(slice, TICK_NS)))
+		return 0;
+	now = clock_now();
+	rc = deadline_check(deadline, now);
 	if (rc < 0)
 		return rc;
 	sleep_until(word, expected, MIN(deadline_tick(deadline, now), now + slice));

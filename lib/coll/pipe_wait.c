@@ -47,9 +47,14 @@ static bool spin(const struct waiting *w)
 	/* Threads may overwrite each other's: it is only a guess. */
 	uint32_t most = load_relaxed(&w->side->spin);
 
-	/* It does not pay, but things may change. */
-	if (most != 0 && most <= SPIN_MIN && add_relaxed(&w->side->waits, 1) % SPIN_AGAIN != 0)
-		return w->ready(w);
+	if (most != 0 && most <= SPIN_MIN) {
+		uint32_t waits = load_relaxed(&w->side->waits);
+
+		/* It does not pay, but things may change. */
+		store_relaxed(&w->side->waits, waits + 1);
+		if (waits % SPIN_AGAIN != 0)
+			return w->ready(w);
+	}
 	for (uint32_t i = 0; i < most; i++) {
 		if (w->ready(w)) {
 			store_relaxed(&w->side->spin, SPIN_MAX);
