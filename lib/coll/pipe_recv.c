@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "coll/pipe.h"
 #include "coll/spans.h"
 
@@ -88,10 +89,14 @@ static int wait_for_first(struct ipck_pipe *p, bool *spun, struct ipck_deadline 
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline)
 {
 	bool wait = deadline.ns > 0 && load_relaxed(&p->receiving.kept) == KEPT_NONE, spun = deadline.ns <= 0;
+	unsigned rounds = 0;
 
 	for (;; wait = true) {
-		int rc = wait ? wait_for_first(p, &spun, deadline) : 0;
+		/* Others may take what we see, again and again. */
+		int rc = rounds++ > 1 ? deadline_check(deadline, clock_now()) : 0;
 
+		if (rc == 0 && wait)
+			rc = wait_for_first(p, &spun, deadline);
 		if (rc == 0)
 			rc = pipe_take_receiving(p, kept, deadline);
 		if (rc < 0 || *kept)

@@ -97,7 +97,7 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		if (rc != 0 || w->ready(w))
 			break;
 		look = true;
-		slice = has_left(w) ? FIRST_LOOK_NS : 2 * slice;
+		slice = has_left(w) ? FIRST_LOOK_NS : MIN(2 * slice, TICK_NS);
 		if ((uint32_t)load_relaxed(&w->sleepers->word) != key)
 			key = evcount_prepare(w->sleepers);
 	}
