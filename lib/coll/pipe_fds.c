@@ -57,9 +57,12 @@ static int put_datagram(int sock, uint32_t number, const int *fds, size_t n)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(n * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	while (sendmsg(sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	while (sendmsg(sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		if (errno == ECONNRESET || errno == ENOTCONN)
+			return -EPIPE;
 		if (errno != EINTR)
-			return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+			return errno == ENOBUFS ? -ENOMEM : -errno;
+	}
 	return 0;
 }
 
