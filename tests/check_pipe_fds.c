@@ -246,6 +246,24 @@ START_TEST(stale_datagrams)
 }
 END_TEST
 
+/* A receiver was killed when it had taken the datagram, and then the last sender left. */
+START_TEST(taken_before_the_end)
+{
+	int fds[2], fd = -7;
+
+	make_pipe(0);
+	send_file('a');
+	ck_ok(ipck_pipe_fds(ends[0], fds));
+	while (bell_first(fds[1]) >= 0)
+		bell_take(fds[1]);
+	drop(1);
+	ck_err(ipck_pipe_recv_fds(ends[0], &fd, 1, far_off()), EPIPE);
+	ck_assert_int_eq(fd, -7);
+	expect_end(ends[0]);
+	drop(0);
+}
+END_TEST
+
 static bool is_readable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -417,6 +435,7 @@ int main(void)
 	tcase_add_loop_test(sent, no_room_for_them_keeps_them, 0, 2);
 	tcase_add_test(sent, many_under_way);
 	tcase_add_test(stale, stale_datagrams);
+	tcase_add_test(stale, taken_before_the_end);
 	tcase_add_test(stale, stale_ones_do_not_stay_readable);
 	tcase_add_loop_test(stale, a_full_socket, 0, 2);
 	tcase_add_test(pipes, an_end_through_a_pipe);

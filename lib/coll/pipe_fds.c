@@ -57,9 +57,12 @@ static int put_datagram(int sock, uint32_t number, const int *fds, size_t n)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(n * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	while (sendmsg(sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	while (sendmsg(sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		if (errno == ECONNRESET || errno == ENOTCONN)
+			return -EPIPE;
 		if (errno != EINTR)
-			return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+			return errno == ENOBUFS ? -ENOMEM : -errno;
+	}
 	return 0;
 }
 
@@ -123,7 +126,8 @@ static void close_all(const int *fds, size_t n)
 		close(fds[i]);
 }
 
-/* Copies of the descriptors of the first datagram, which stays: their number, or -EMFILE. */
+/* Copies of the descriptors of the first datagram, which stays: their number; -EAGAIN:
+ * there is none; -EMFILE, -ENOMEM. */
 static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 {
 	struct fds_datagram datagram = {0};
@@ -142,7 +146,10 @@ static ssize_t copy_fds(int sock, int fds[IPCK_PIPE_FDS_MAX], uint32_t *number)
 	/* Who closes the other end with something unread in it leaves ECONNRESET, told
 	 * once: what was sent before is still there. */
 	if (got < 0)
-		return errno == EINTR || errno == ECONNRESET ? -EINTR : -EAGAIN;
+		return errno == ECONNRESET ? -EINTR : -errno;
+	/* The end of them all. */
+	if (got == 0)
+		return -EAGAIN;
 	*number = datagram.kind == DATAGRAM_FDS && got == sizeof(datagram) ? datagram.number : 0;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -133,7 +133,8 @@ IPCK_API int ipck_pipe_fd(struct ipck_pipe *pipe);
  * caller's.  recv_fds receives such a message and returns their number; they are
  * close-on-exec and the caller's.  -EBADMSG: the next message is none, and stays.
  * -EMSGSIZE: there are more than max, they stay.  -EMFILE: no room for them here,
- * they stay.  -EBADF also: one is not a descriptor.  -ETOOMANYREFS: too many are under way.
+ * they stay.  -EBADF also: one is not a descriptor.  -ETOOMANYREFS: too many are under
+ * way.  -ENOMEM: nothing was sent, or they stay.
  */
 #define IPCK_PIPE_FDS_MAX 16
 IPCK_API IPCK_MUST_CHECK int ipck_pipe_send_fds(struct ipck_pipe *pipe, const int *fds, size_t n,
