@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static struct count own, *count = &own;
 static struct {
 	unsigned lacks, uid;
 	bool interruptible;
+	int sockets; /* the error of sending and receiving, if not 0 */
 	long blocks;
 } fault;
 
@@ -62,6 +64,11 @@ long fault_blocks(void)
 void fault_other_user(unsigned uid)
 {
 	fault.uid = uid;
+}
+
+void fault_sockets(int error)
+{
+	fault.sockets = error;
 }
 
 void fault_interruptible(bool yes)
@@ -145,7 +152,8 @@ WRAP(int, linkat, (int from, const char *old, int to, const char *new, int flags
 	return __real_linkat(from, old, to, new, flags);
 }
 
-/* All that the library does with it takes an int. */
+/* All that the library does with it takes an int.  Of an open descriptor the flag can
+ * always be set; after vfork it would be missed in the program. */
 WRAP(int, fcntl, (int fd, int command, ...))
 {
 	va_list args;
@@ -154,7 +162,7 @@ WRAP(int, fcntl, (int fd, int command, ...))
 	va_start(args, command);
 	value = va_arg(args, int);
 	va_end(args);
-	return fails("fcntl", EMFILE) ? -1 : __real_fcntl(fd, command, value);
+	return command != F_SETFD && fails("fcntl", EMFILE) ? -1 : __real_fcntl(fd, command, value);
 }
 
 static bool lets_signals_in(void)
@@ -175,6 +183,24 @@ WRAP(int, posix_fallocate, (int fd, off_t offset, off_t bytes))
 }
 
 WRAP_INT(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE)
+WRAP_INT(int, socketpair, (int domain, int type, int protocol, int socks[2]), (domain, type, protocol, socks), EMFILE)
+
+static int sending_error(void)
+{
+	return fault.sockets ? fault.sockets : ENOBUFS;
+}
+
+/* What is there can be received: of the errors of sending only EINTR is one. */
+static int receiving_error(void)
+{
+	return fault.sockets == EINTR ? EINTR : ENOMEM;
+}
+
+WRAP_INT(ssize_t, send, (int sock, const void *data, size_t size, int flags), (sock, data, size, flags),
+         sending_error())
+WRAP_INT(ssize_t, sendmsg, (int sock, const struct msghdr *m, int flags), (sock, m, flags), sending_error())
+WRAP_INT(ssize_t, recv, (int sock, void *data, size_t size, int flags), (sock, data, size, flags), receiving_error())
+WRAP_INT(ssize_t, recvmsg, (int sock, struct msghdr *m, int flags), (sock, m, flags), receiving_error())
 WRAP_INT(pid_t, fork, (void), (), EAGAIN)
 
 /* Of what is called this way only pidfd_open can fail. */
@@ -223,6 +249,12 @@ WRAP(void *, realloc, (void *old, size_t size))
 	void *block = fails("realloc", ENOMEM) ? NULL : __real_realloc(old, size);
 
 	return old ? block : counted(block);
+}
+
+/* The block is the caller's to free. */
+WRAP(FILE *, open_memstream, (char **text, size_t *size))
+{
+	return fails("open_memstream", ENOMEM) ? NULL : counted(__real_open_memstream(text, size));
 }
 
 WRAP(void, free, (void *block))

@@ -54,6 +54,9 @@ long fault_blocks(void);
 /* Calls are made by a process of another user, until changed; 0: by this one's. */
 void fault_other_user(unsigned uid);
 
+/* The error with which sending (with EINTR also receiving) fails, until changed; 0: the usual one. */
+void fault_sockets(int error);
+
 /* An older kernel: posix_fallocate is interrupted if a signal could come. */
 void fault_interruptible(bool yes);
 
