@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-bool bell_put(int sock)
+int bell_put(int sock)
 {
 	const char datagram = DATAGRAM_BELL;
 	ssize_t n;
@@ -12,19 +12,22 @@ bool bell_put(int sock)
 	do
 		n = send(sock, &datagram, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n == 1;
+	return n == 1 ? 0 : -errno;
 }
 
 void bell_ring_armed(struct bell *bell, int sock)
 {
 	/* seq, as the receiver's count and its look afterwards. */
 	uint32_t drained = load_seq(&bell->drained);
+	int rc;
 
 	if (!(drained & 1) && load_relaxed(&bell->rung) == drained)
 		return;
-	/* No room: then it is readable.  Nobody there: the pipe will find out. */
-	(void)bell_put(sock);
-	store_relaxed(&bell->rung, drained);
+	/* No room: then it is readable.  Nobody there: the pipe will find out.  No memory:
+	 * the next one rings. */
+	rc = bell_put(sock);
+	if (rc == 0 || rc == -EAGAIN)
+		store_relaxed(&bell->rung, drained);
 }
 
 int bell_first(int sock)

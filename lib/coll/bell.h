@@ -60,8 +60,9 @@ static inline void bell_ring(struct bell *bell, int sock)
 		bell_ring_armed(bell, sock);
 }
 
-/* Puts one datagram in, without a look at anything: the first of all.  False: no room. */
-bool bell_put(int sock);
+/* Puts one datagram in, without a look at anything: the first of all.  -EAGAIN: no
+ * room; or as send(2). */
+int bell_put(int sock);
 
 /* The kind of the first datagram that is in, or negative: there is none. */
 int bell_first(int sock);

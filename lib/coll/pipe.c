@@ -3,7 +3,6 @@
 #include "coll/pipe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -95,11 +94,14 @@ static int check_shape(const struct pipe_shm *shm, size_t body)
 	return body + SEGMENT_HEADER >= rings_at() + shm->lanes * shm->bytes ? 0 : -EPROTO;
 }
 
-static uint64_t socket_inode(int sock)
+static int socket_inode(int sock, uint64_t *inode)
 {
 	struct stat st;
 
-	return fstat(sock, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+	if (fstat(sock, &st) < 0)
+		return -errno;
+	*inode = st.st_ino;
+	return S_ISSOCK(st.st_mode) ? 0 : -EPROTO;
 }
 
 /* ---- ends ---- */
@@ -170,17 +172,19 @@ static int make_end(struct ipck_pipe **out, struct segment *segment, int sock, u
 /* Both are copied on success. */
 static int open_end(struct ipck_pipe **out, const int fds[2])
 {
-	uint64_t inode = socket_inode(fds[1]);
 	struct segment segment;
 	struct pipe_shm *shm;
+	uint64_t inode = 0;
 	int sock, rc = segment_open_fd(&segment, SEGMENT_PIPE, fds[0], true);
 
 	if (rc < 0)
 		return rc;
 	shm = segment_body(&segment);
 	rc = segment.bytes < sizeof(*shm) ? -EPROTO : check_shape(shm, segment.bytes);
-	if (rc == 0 && (inode == 0 || (shm->sockets[0] != inode && shm->sockets[1] != inode)))
-		rc = fcntl(fds[1], F_GETFD) < 0 ? -EBADF : -EPROTO;
+	if (rc == 0)
+		rc = socket_inode(fds[1], &inode);
+	if (rc == 0 && shm->sockets[0] != inode && shm->sockets[1] != inode)
+		rc = -EPROTO;
 	if (rc < 0)
 		goto close_segment;
 	rc = io_dup_to(fds[1], &sock);
@@ -230,11 +234,14 @@ static int make_segment(struct segment *segment, const struct ipck_pipe_opts *op
 	shm = segment_body(segment);
 	shm->lanes = shape.lanes;
 	shm->bytes = bytes;
-	for (int i = 0; i < 2; i++) {
-		shm->sockets[i] = socket_inode(socks[i]);
-		bell_put(socks[!i]);
+	for (int i = 0; rc == 0 && i < 2; i++) {
+		rc = socket_inode(socks[i], &shm->sockets[i]);
+		if (rc == 0)
+			rc = bell_put(socks[!i]);
 	}
-	return 0;
+	if (rc < 0)
+		segment_close(segment);
+	return rc == -ENOBUFS ? -ENOMEM : rc;
 }
 
 int ipck_pipe_create(struct ipck_pipe *out[2], const struct ipck_pipe_opts *opts)

@@ -137,6 +137,9 @@ bool pipe_drop_first(struct ipck_pipe *p, int first);
  */
 int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_deadline deadline);
 
+/* Gives the turn and leaves the message: another receiver was not woken for it. */
+void pipe_pass_on(struct ipck_pipe *p);
+
 /* The record is taken, the turn given, senders told. */
 void pipe_finish(struct ipck_pipe *p, uint64_t word);
 

@@ -88,9 +88,11 @@ static int put_datagrams(struct ipck_pipe *p, uint32_t number, const int *fds, s
 	while ((rc = put_datagram(p->sock, number, fds, n)) == -EAGAIN)
 		if ((rc = wait_for_socket(p, deadline)) < 0)
 			return rc;
-	while (rc == 0 && !bell_put(p->sock))
+	while (rc == 0 && (rc = bell_put(p->sock)) == -EAGAIN)
 		rc = pipe_hung_up(p) ? -EPIPE : wait_for_socket(p, deadline);
-	return rc;
+	if (rc == -ECONNRESET || rc == -ENOTCONN)
+		return -EPIPE;
+	return rc == -ENOBUFS ? -ENOMEM : rc;
 }
 
 int ipck_pipe_send_fds(struct ipck_pipe *p, const int *fds, size_t n, struct ipck_deadline deadline)
@@ -244,7 +246,7 @@ ssize_t ipck_pipe_recv_fds(struct ipck_pipe *p, int *fds, size_t max, struct ipc
 		}
 		n = receive_fds(p, word, fds, max);
 		if (n < 0)
-			pipe_give_receiving(p);
+			pipe_pass_on(p);
 		else
 			pipe_finish(p, word);
 	} while (n == 0);

@@ -26,8 +26,7 @@ static void give(struct ipck_pipe *p)
 	tell_senders(p);
 }
 
-/* Gives the turn and leaves the message: another receiver was not woken for it. */
-static void pass_on(struct ipck_pipe *p)
+void pipe_pass_on(struct ipck_pipe *p)
 {
 	give(p);
 	if (lane_has_record(&p->in))
@@ -202,7 +201,7 @@ static ssize_t receive_stream(struct ipck_pipe *p, uint64_t word, const struct i
 	p->part.data = deadline.ns == INT64_MAX && !deadline.interrupt ? NULL : malloc(p->part.total);
 	if (!p->part.data && (deadline.ns != INT64_MAX || deadline.interrupt)) {
 		end_part(p);
-		give(p);
+		pipe_pass_on(p);
 		return -ENOMEM;
 	}
 	take_part(p, &to, word, sizeof(uint64_t));
@@ -242,7 +241,7 @@ static void leave(struct ipck_pipe *p, bool kept)
 	if (kept)
 		pipe_keep_turn(&p->receiving, KEPT_PART);
 	else
-		pass_on(p);
+		pipe_pass_on(p);
 }
 
 static ssize_t receive(struct ipck_pipe *p, const struct iovec *parts, size_t room, size_t *needed,
@@ -386,7 +385,7 @@ int ipck_pipe_poll(struct ipck_pipe *p, struct ipck_deadline deadline)
 		if (rc == 0 && kept)
 			rc = poll_part(p, deadline);
 		else if (rc == 0)
-			pass_on(p);
+			pipe_pass_on(p);
 	} while (rc == -EOWNERDEAD);
 	/* The end is something to receive, and so is what this thread has peeked. */
 	return rc == -EPIPE || rc == -EDEADLK ? 0 : rc;

@@ -32,7 +32,8 @@ IPCK_BEGIN_DECLS
  * with -ETIMEDOUT and -ECANCELED none is.  Without objects it sleeps.
  *
  * -EBADF: a pipe that only sends or was not kept, or no such descriptor.  -ECHILD: a
- * process that is not a child of this one.  -ENOMEM.  May be called by several threads,
+ * process that is not a child of this one.  -EINVAL: more objects than this process
+ * may have descriptors.  -ENOMEM.  May be called by several threads,
  * also for the same objects.  A pipe that was waited for rings a bell from then on
  * (see ipck_pipe_fd).
  */
