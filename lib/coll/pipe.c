@@ -16,8 +16,10 @@
 #define BYTES_MAX ((size_t)1 << 30)
 #define SPIN_FIRST 1000
 
-/* The ends of this process.  The mutex covers the list and each end's reset after a
- * fork; nothing else is locked under it. */
+/* The ends of this process.  The mutex covers the list, each end's descriptors from
+ * before they are there until they are closed (so that a child that is forked under it
+ * knows of all that it got), and each end's reset after a fork; nothing else is locked
+ * under it. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct ipck_pipe *ends;
 static bool at_exit;
@@ -129,15 +131,27 @@ static void unmap(struct ipck_pipe *p)
 	free(p);
 }
 
+/* Under the lock since its descriptors are there. */
 static void enlist(struct ipck_pipe *p)
 {
-	pipe_list_lock();
 	/* Without it the others find out a moment later. */
 	if (!at_exit)
 		at_exit = atexit(pipe_leave_all) == 0;
 	p->next = ends;
 	ends = p;
-	pipe_list_unlock();
+}
+
+/* Under the lock: a child that is forked before has it in its list, or not at all. */
+static void delist(struct ipck_pipe *p)
+{
+	struct ipck_pipe **at = &ends;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+	io_close(&p->sock);
+	io_close(&p->segment.fd);
 }
 
 /* An end of a segment and a socket that become its own on success. */
@@ -169,7 +183,7 @@ static int make_end(struct ipck_pipe **out, struct segment *segment, int sock, u
 	return 0;
 }
 
-/* Both are copied on success. */
+/* Both are copied on success.  Under the lock. */
 static int open_end(struct ipck_pipe **out, const int fds[2])
 {
 	struct segment segment;
@@ -244,19 +258,15 @@ static int make_segment(struct segment *segment, const struct ipck_pipe_opts *op
 	return rc == -ENOBUFS ? -ENOMEM : rc;
 }
 
-int ipck_pipe_create(struct ipck_pipe *out[2], const struct ipck_pipe_opts *opts)
+static int create_locked(struct ipck_pipe *out[2], const struct ipck_pipe_opts *opts)
 {
-	struct ipck_pipe_opts own;
 	struct ipck_pipe *first, *second;
 	struct segment segment;
-	int socks[2], rc = opts_copy(&own, sizeof(own), opts);
+	int socks[2], rc = make_sockets(socks);
 
 	if (rc < 0)
 		return rc;
-	rc = make_sockets(socks);
-	if (rc < 0)
-		return rc;
-	rc = make_segment(&segment, &own, socks);
+	rc = make_segment(&segment, opts, socks);
 	if (rc < 0)
 		goto close_sockets;
 	rc = open_end(&second, (int[2]){segment.fd, socks[1]});
@@ -270,7 +280,8 @@ int ipck_pipe_create(struct ipck_pipe *out[2], const struct ipck_pipe_opts *opts
 	out[1] = second;
 	return 0;
 close_second:
-	ipck_pipe_close(second);
+	delist(second);
+	unmap(second);
 close_segment:
 	segment_close(&segment);
 close_sockets:
@@ -279,9 +290,27 @@ close_sockets:
 	return rc;
 }
 
+int ipck_pipe_create(struct ipck_pipe *out[2], const struct ipck_pipe_opts *opts)
+{
+	struct ipck_pipe_opts own;
+	int rc = opts_copy(&own, sizeof(own), opts);
+
+	if (rc < 0)
+		return rc;
+	pipe_list_lock();
+	rc = create_locked(out, &own);
+	pipe_list_unlock();
+	return rc;
+}
+
 int ipck_pipe_open_fds(struct ipck_pipe **out, const int fds[2])
 {
-	return open_end(out, fds);
+	int rc;
+
+	pipe_list_lock();
+	rc = open_end(out, fds);
+	pipe_list_unlock();
+	return rc;
 }
 
 int ipck_pipe_fds(const struct ipck_pipe *p, int fds[2])
@@ -336,18 +365,6 @@ void pipe_keep(struct ipck_pipe *const *keep, size_t n)
 		}
 }
 
-static void delist(struct ipck_pipe *p)
-{
-	struct ipck_pipe **at = &ends;
-
-	pipe_list_lock();
-	while (*at && *at != p)
-		at = &(*at)->next;
-	if (*at)
-		*at = p->next;
-	pipe_list_unlock();
-}
-
 /* The turns that are kept: a part is lost, the rest is as if it had not been. */
 static void drop_kept(struct ipck_pipe *p)
 {
@@ -366,9 +383,10 @@ void ipck_pipe_close(struct ipck_pipe *p)
 	if (!p)
 		return;
 	pipe_enter(p);
-	delist(p);
 	drop_kept(p);
-	io_close(&p->sock);
+	pipe_list_lock();
+	delist(p);
+	pipe_list_unlock();
 	leave(p);
 	unmap(p);
 }

@@ -116,7 +116,11 @@ int pipe_begin(struct ipck_pipe *p, uint64_t *word, bool *kept, struct ipck_dead
 
 static void end_part(struct ipck_pipe *p)
 {
-	free(p->part.data);
+	char *data = p->part.data;
+
+	/* seq, so that it comes first: a child that is forked in between frees its copy. */
+	store_seq(&p->part.data, NULL);
+	free(data);
 	p->part = (struct part){0};
 }
 

@@ -40,6 +40,7 @@ static int take(struct turn *turn, struct side *side, uint64_t me, bool *kept, s
 {
 	for (;;) {
 		struct ipck_deadline soon = deadline;
+		uint64_t nobody = 0;
 		int rc;
 
 		if (pipe_keeps_place(side))
@@ -47,9 +48,10 @@ static int take(struct turn *turn, struct side *side, uint64_t me, bool *kept, s
 		*kept = pipe_take_kept(side, KEPT_PART);
 		if (*kept)
 			return 0;
-		if (turn_is_of(turn, me))
-			soon.ns = MIN(deadline.ns, clock_now() + TICK_NS);
-		rc = turn_take(turn, me, soon);
+		if (likely(cas_acquire(&turn->owner, &nobody, me)))
+			return 0;
+		soon.ns = MIN(deadline.ns, clock_now() + TICK_NS);
+		rc = turn_wait(turn, me, soon);
 		if (rc != -ETIMEDOUT || soon.ns == deadline.ns)
 			return rc;
 	}

@@ -23,9 +23,10 @@ bool pipe_hung_up(struct ipck_pipe *p)
 {
 	struct pollfd socket = {.fd = p->sock};
 
-	if (!load_relaxed(&p->hung_up) && poll(&socket, 1, 0) == 1)
-		store_relaxed(&p->hung_up, 1);
-	return load_relaxed(&p->hung_up);
+	/* Release: what was sent is looked for after the end was seen. */
+	if (!load_acquire(&p->hung_up) && poll(&socket, 1, 0) == 1)
+		store_release(&p->hung_up, 1);
+	return load_acquire(&p->hung_up);
 }
 
 /* What is waited for, and in whose hands it is. */
@@ -92,6 +93,9 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 		if (w->ready(w))
 			break;
 		rc = look ? w->gone(w) : 0;
+		/* In the turn it was looked before. */
+		if (rc > 0 && deadline.ns != INT64_MAX && deadline_check(deadline, clock_now()) < 0)
+			rc = -ETIMEDOUT;
 		if (rc == 0)
 			rc = evcount_wait_slice(w->sleepers, key, deadline, slice);
 		if (rc != 0 || w->ready(w))

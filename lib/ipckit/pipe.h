@@ -17,6 +17,8 @@
  * Calls that wait do so until their deadline: -ETIMEDOUT, or -ECANCELED if it was
  * interrupted; nothing was sent or received then.  -EBADF: the pipe does not go that
  * way, or the end was not kept for this process.  -EPROTO: the shared memory is damaged.
+ * Who executes another program in the middle of something (reserved, peeked, partly
+ * received) keeps others at that end waiting until that ends: close before.
  * No call may be made from a signal handler.  A handle is closed when no other
  * call on it is under way.
  */
