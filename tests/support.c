@@ -19,7 +19,7 @@
 #define TEST_LIMIT 30.0
 #define WAIT_LIMIT_MS 10000
 
-static pid_t runner_pid;
+static pid_t runner_pid, suite_pid;
 static uint64_t seed;
 
 double test_scale(void)
@@ -107,6 +107,7 @@ int test_main(Suite *s)
 		return 1;
 	if (check == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		suite_pid = getpid();
 		status = getppid() == runner_pid ? run_suite(runner) : 1;
 		srunner_free(runner);
 		exit(status);
@@ -125,6 +126,14 @@ void test_set_limit(TCase *tc, double seconds)
 	tcase_set_timeout(tc, seconds * test_scale());
 }
 
+/* In the test's process: Check, which would end it at its limit, may be killed. */
+static void die_with_suite(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != suite_pid && getpid() != suite_pid)
+		_exit(1);
+}
+
 /* Check runs teardowns in the reverse order of setups, so that this one is the last. */
 TCase *test_case(Suite *s, const char *name)
 {
@@ -135,6 +144,7 @@ TCase *test_case_primed(Suite *s, const char *name, void (*prime)(void))
 {
 	TCase *tc = tcase_create(name);
 
+	tcase_add_checked_fixture(tc, die_with_suite, NULL);
 	if (prime)
 		tcase_add_checked_fixture(tc, prime, NULL);
 	tcase_add_checked_fixture(tc, test_leaks_begin, test_leaks_end);
