@@ -64,21 +64,21 @@ enum record_flags {
 
 struct lane_shm {
 	/*
-	 * Senders, in their turn; others read tail, and the turn.
+	 * Senders, in their turn; others read tail, fds, and the turn.
 	 * tail: where the next record goes; what precedes is committed.
 	 * head_seen: an old value of head, so that the receivers' line is seldom read.
-	 * head_checked: head when it was last looked whether anybody is there to take.
+	 * tail_checked: tail when it was last looked whether anybody is there to take.
 	 * sending: a stream is begun and not ended.
 	 * fds: the number of descriptor messages begun.
 	 */
 	ALIGNED(FALSE_SHARING) struct turn send;
-	uint64_t tail, head_seen, head_checked;
+	uint64_t tail, head_seen, tail_checked;
 	uint32_t sending;
 	uint32_t fds;
 
 	/*
 	 * Receivers, in their turn; head is read by senders (acquire: what precedes it
-	 * is free).  lost: where the last part of a stream ended that was lost: beyond
+	 * is free).  lost, read by senders (acquire): where the last part of a stream ended that was lost: beyond
 	 * the beginning of that stream, and of no later one.
 	 */
 	ALIGNED(FALSE_SHARING) struct turn receive;
@@ -87,8 +87,8 @@ struct lane_shm {
 
 	/*
 	 * Who sleeps: receivers for data, senders for space.  Read by the other side
-	 * after each turn, written seldom.  left: moves when a handle of either side is
-	 * closed: worth a look at the socket.
+	 * after each turn, written seldom.  left: moved by who closes a handle of either
+	 * side, or ends with one: worth a look at the socket.
 	 */
 	ALIGNED(FALSE_SHARING) struct evcount data;
 	struct evcount space;

@@ -36,7 +36,7 @@ enum kept {
 
 /* A message of which only a part has come. */
 struct part {
-	char *data;        /* the bytes, once a call has left them; else NULL */
+	char *data;        /* room for the bytes, if a deadline may pass; filled when one has */
 	size_t total, got; /* total 0: there is none (a stream is never empty) */
 };
 

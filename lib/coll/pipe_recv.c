@@ -197,13 +197,14 @@ static uint64_t stream_size(const struct ipck_pipe *p, uint64_t word)
 static ssize_t receive_stream(struct ipck_pipe *p, uint64_t word, const struct iovec *parts,
                               struct ipck_deadline deadline)
 {
+	bool may_end = deadline.ns != INT64_MAX || deadline.interrupt;
 	struct spans to = {.parts = parts};
 
 	p->part.total = stream_size(p, word);
 	p->part.got = 0;
 	/* Not touched, and so not there, until a deadline passes. */
-	p->part.data = deadline.ns == INT64_MAX && !deadline.interrupt ? NULL : malloc(p->part.total);
-	if (!p->part.data && (deadline.ns != INT64_MAX || deadline.interrupt)) {
+	p->part.data = may_end ? malloc(p->part.total) : NULL;
+	if (may_end && !p->part.data) {
 		end_part(p);
 		pipe_pass_on(p);
 		return -ENOMEM;

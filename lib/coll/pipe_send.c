@@ -12,6 +12,13 @@ static void tell_receivers(struct ipck_pipe *p)
 	bell_ring(&p->out.shm->bell, p->sock);
 }
 
+/* Of a stream: it is for the one that is in the message, if somebody is. */
+static void tell_all_receivers(struct ipck_pipe *p)
+{
+	evcount_notify(&p->out.shm->data, EVCOUNT_ALL);
+	bell_ring(&p->out.shm->bell, p->sock);
+}
+
 void pipe_put(struct ipck_pipe *p, uint32_t flags, size_t size)
 {
 	lane_commit(&p->out, flags, size);
@@ -31,13 +38,13 @@ static bool nobody_there(struct ipck_pipe *p)
 		store_relaxed(&p->sending.left, left);
 		return pipe_hung_up(p);
 	}
-	if (likely(load_relaxed(&s->tail) - load_relaxed(&s->head_checked) < p->out.size / 8))
+	if (likely(load_relaxed(&s->tail) - load_relaxed(&s->tail_checked) < p->out.size / 8))
 		return load_relaxed(&p->hung_up);
 	head = load_acquire(&s->head);
 	if (head == load_relaxed(&s->head_seen) && pipe_hung_up(p))
 		return true;
 	store_relaxed(&s->head_seen, head);
-	store_relaxed(&s->head_checked, load_relaxed(&s->tail));
+	store_relaxed(&s->tail_checked, load_relaxed(&s->tail));
 	return false;
 }
 
@@ -67,9 +74,7 @@ int pipe_get_room(struct ipck_pipe *p, size_t size, struct ipck_deadline deadlin
 static void put_part(struct ipck_pipe *p, uint32_t flags, size_t size)
 {
 	lane_commit_seq(&p->out, flags, size);
-	/* All: it is for the one that is in the message, if somebody is. */
-	evcount_notify(&p->out.shm->data, EVCOUNT_ALL);
-	bell_ring(&p->out.shm->bell, p->sock);
+	tell_all_receivers(p);
 }
 
 static int send_parts(struct ipck_pipe *p, struct spans *from, size_t total, struct ipck_deadline deadline)
@@ -118,8 +123,7 @@ static int send_stream(struct ipck_pipe *p, struct spans *from, size_t total, st
 		lane_abort(&p->out);
 	store_relaxed(&s->sending, 0);
 	pipe_give_sending(p);
-	evcount_notify(&p->out.shm->data, EVCOUNT_ALL);
-	bell_ring(&p->out.shm->bell, p->sock);
+	tell_all_receivers(p);
 	return rc;
 }
 
