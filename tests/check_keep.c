@@ -138,7 +138,8 @@ static int end_of(const void *in, void *out, const void *arg)
 	int i = *(const int *)in;
 
 	(void)arg;
-	*(int *)out = ipck_pipe_send(ends[i], "x", 1, IPCK_NOWAIT);
+	/* Another may be sending. */
+	*(int *)out = ipck_pipe_send(ends[i], "x", 1, far_off());
 	return 0;
 }
 

@@ -15,7 +15,8 @@
  * that closes or ends at once.
  *
  * Calls that wait do so until their deadline: -ETIMEDOUT, or -ECANCELED if it was
- * interrupted; nothing was sent or received then.  -EBADF: the pipe does not go that
+ * interrupted; nothing was sent or received then.  One process or thread at a time is
+ * at either side of an end: others wait for it, and with IPCK_NOWAIT do not.  -EBADF: the pipe does not go that
  * way, or the end was not kept for this process.  -EPROTO: the shared memory is damaged.
  * Who executes another program in the middle of something (reserved, peeked, partly
  * received) keeps others at that end waiting until that ends: close before.
