@@ -46,6 +46,8 @@ struct side {
 	uint32_t spin;   /* turns of a wait before it sleeps: few where that was in vain */
 	uint32_t run;    /* messages since the last that was waited for */
 	uint32_t waits;  /* for which spinning did not pay */
+	uint32_t vain;   /* waits that do not yield, as it was in vain */
+	uint32_t skip;   /* those that are left */
 	const char *who; /* the thread that keeps */
 };
 

@@ -2,6 +2,7 @@
 /* Waiting at a pipe's end: spinning a little, sleeping, and noticing that nobody is there any more. */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "coll/pipe.h"
@@ -10,9 +11,15 @@
 #define SPIN_MAX 1000
 #define SPIN_AGAIN 32 /* of that many waits one spins, where it is in vain */
 
-/* About 200 ns. */
+/* A yield that takes longer than this was to somebody else than the other side. */
+#define YIELD_NS (NS_PER_MS / 20)
+#define YIELD_AGAIN 1024 /* of that many waits one yields, at least */
+
+/* About 200 ns after a few messages, 2 us in full flow. */
 #define RUN_MIN 8
-#define FALL_BACK_TURNS 10
+#define RUN_LONG 16
+#define FALL_BACK 10
+#define FALL_BACK_LONG 100
 
 /* The first look whether the other side is still there; the pause to the next one
  * doubles, up to a tick.  A timer that is due before the kernel's next tick makes each
@@ -43,9 +50,33 @@ struct waiting {
 	uint64_t begun;
 };
 
+/*
+ * Where the other side has the same CPU, spinning is in vain, but it goes on at once if
+ * it is given way: neither side then sleeps, or wakes anybody.  Where that brings
+ * nothing, or others take the time, it is tried less and less often.
+ */
+static bool yield(const struct waiting *w)
+{
+	uint32_t skip = load_relaxed(&w->side->skip), vain = load_relaxed(&w->side->vain);
+	int64_t begun;
+	bool ready;
+
+	if (skip > 0) {
+		store_relaxed(&w->side->skip, skip - 1);
+		return w->ready(w);
+	}
+	begun = clock_now();
+	sched_yield();
+	ready = w->ready(w);
+	vain = ready && clock_now() - begun < YIELD_NS ? 0 : MIN(2 * vain + 1, YIELD_AGAIN);
+	store_relaxed(&w->side->vain, vain);
+	store_relaxed(&w->side->skip, vain);
+	return ready;
+}
+
+/* Threads may overwrite each other's guesses. */
 static bool spin(const struct waiting *w)
 {
-	/* Threads may overwrite each other's: it is only a guess. */
 	uint32_t most = load_relaxed(&w->side->spin);
 
 	if (most != 0 && most <= SPIN_MIN) {
@@ -54,7 +85,7 @@ static bool spin(const struct waiting *w)
 		/* It does not pay, but things may change. */
 		store_relaxed(&w->side->waits, waits + 1);
 		if (waits % SPIN_AGAIN != 0)
-			return w->ready(w);
+			return yield(w);
 	}
 	for (uint32_t i = 0; i < most; i++) {
 		if (w->ready(w)) {
@@ -147,17 +178,24 @@ static struct waiting for_data(struct ipck_pipe *p)
 }
 
 /*
- * Who has caught up with a sender in full flow falls back a little: at its heels they
- * would take each other the line of the next head word, at every message.
+ * Who has caught up with a sender in flow falls back a little: at its heels they would
+ * take each other the line of the next head word, at every message.
  */
+static void fall_back(struct ipck_pipe *p)
+{
+	uint32_t run = load_relaxed(&p->receiving.run);
+	int turns = run < RUN_MIN ? 0 : run < RUN_LONG ? FALL_BACK : FALL_BACK_LONG;
+
+	while (turns-- > 0)
+		cpu_relax();
+	store_relaxed(&p->receiving.run, 0);
+}
+
 bool pipe_spin_for_data(struct ipck_pipe *p)
 {
 	struct waiting w = for_data(p);
 
-	if (load_relaxed(&p->receiving.run) >= RUN_MIN)
-		for (int i = 0; i < FALL_BACK_TURNS; i++)
-			cpu_relax();
-	store_relaxed(&p->receiving.run, 0);
+	fall_back(p);
 	return spin(&w);
 }
 

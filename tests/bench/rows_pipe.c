@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coll/pipe.h"
+
 /* ---- ipckit ---- */
 
 /* Room for a few large messages, as far as that helps; 0: what a pipe has by itself. */
@@ -54,6 +56,21 @@ static int make_armed(struct channel *c, size_t size)
 	int rc = make_pipe(c, size);
 
 	c->side = take_armed_end;
+	return rc;
+}
+
+/* Neither spins nor yields, so that each message finds its receiver asleep. */
+static void take_sleepy_end(int side)
+{
+	take_end(side);
+	end->receiving.spin = 0;
+}
+
+static int make_sleepy(struct channel *c, size_t size)
+{
+	int rc = make_pipe(c, size);
+
+	c->side = take_sleepy_end;
 	return rc;
 }
 
@@ -124,6 +141,7 @@ static int make_place(struct channel *c, size_t size)
 
 TRIPS(ipckit, make_pipe)
 TRIPS(armed, make_armed)
+TRIPS(sleepy, make_sleepy)
 TRIPS(ck, peer_ck)
 TRIPS(pipe, peer_pipe)
 TRIPS(stream, peer_stream)
@@ -181,6 +199,14 @@ static const struct contender any_trip_contenders[] = {
 };
 
 static const struct contender asleep_contenders[] = {
+	{"ipckit", trips_sleepy},
+	{"floor: futex round trip", trips_futex, .target = 0.9},
+	KERNEL_PEERS(trips),
+	SMALL_PEERS(trips),
+	{0},
+};
+
+static const struct contender one_cpu_contenders[] = {
 	{"ipckit", trips_ipckit},
 	{"floor: futex round trip", trips_futex, .target = 0.9},
 	KERNEL_PEERS(trips),
@@ -278,12 +304,20 @@ const struct row pipe_rows[] = {
 		.with = armed_contenders,
 	},
 	{
-		.name = "pipe-trip-1cpu",
+		.name = "pipe-trip-asleep",
 		.job = "pipe, asleep: there and back, 64 B",
+		.unit = "round trip",
+		.placement = OWN_CPUS,
+		.size = 64,
+		.with = asleep_contenders,
+	},
+	{
+		.name = "pipe-trip-1cpu",
+		.job = "pipe, on one CPU: there and back, 64 B",
 		.unit = "round trip",
 		.placement = ONE_CPU,
 		.size = 64,
-		.with = asleep_contenders,
+		.with = one_cpu_contenders,
 	},
 	{
 		.name = "pipe-send-8",
