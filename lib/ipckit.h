@@ -3,11 +3,18 @@
 #ifndef IPCKIT_H
 #define IPCKIT_H
 
+#include <ipckit/barrier.h>
+#include <ipckit/condition.h>
+#include <ipckit/counter.h>
 #include <ipckit/deadline.h>
 #include <ipckit/defs.h>
+#include <ipckit/event.h>
+#include <ipckit/lock.h>
 #include <ipckit/pipe.h>
 #include <ipckit/pool.h>
 #include <ipckit/process.h>
+#include <ipckit/rlock.h>
+#include <ipckit/semaphore.h>
 #include <ipckit/shm.h>
 #include <ipckit/wait.h>
 

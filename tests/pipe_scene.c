@@ -46,8 +46,7 @@ struct scene *scene_make(void)
 
 	kill_check(ipck_pipe_create(ends, IPCK_PIPE_OPTS(.bytes = SCENE_RING)) == 0);
 	kill_check(pipe2(s->probe, O_CLOEXEC) == 0);
-	for (int i = 0; i < 2; i++)
-		ends[i]->receiving.spin = ends[i]->sending.spin = 0;
+	spin_forbid();
 	s->near = ends[0];
 	s->far = ends[1];
 	watch_lane(s, s->near->in.shm);

@@ -16,6 +16,13 @@
  */
 #define TICK_NS (250 * NS_PER_MS)
 
+/*
+ * Who waits for what the dead may hold up looks sooner at first, then at doubling
+ * times up to a tick.  A timer that is due before the kernel's next tick makes each
+ * sleep cost twice as much.
+ */
+#define FIRST_LOOK_NS (10 * NS_PER_MS)
+
 int64_t clock_now(void);
 struct timespec clock_timespec(int64_t ns);
 

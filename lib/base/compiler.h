@@ -13,6 +13,9 @@
 #define FALSE_SHARING 128
 #define ALIGNED(n) __attribute__((aligned(n)))
 
+/* The inner struct of a sealed public one, which is bytes to the compiler. */
+#define SEALED __attribute__((may_alias))
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

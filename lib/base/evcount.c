@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 
 static uint32_t *sequence(struct evcount *e)
@@ -38,8 +39,10 @@ int evcount_wait_slice(struct evcount *e, uint32_t key, struct ipck_deadline dea
 	return futex_wait_slice(sequence(e), key, deadline, slice);
 }
 
-int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline)
+int evcount_await_looking(struct evcount *e, bool (*test)(void *arg), bool (*look)(void *arg), void *arg,
+                          struct ipck_deadline deadline)
 {
+	int64_t slice = look ? FIRST_LOOK_NS : TICK_NS;
 	uint32_t key;
 	int rc = 0;
 
@@ -47,15 +50,25 @@ int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct 
 		return 0;
 	key = evcount_prepare(e);
 	while (!test(arg)) {
-		rc = evcount_wait(e, key, deadline);
-		if (rc < 0)
-			break;
+		rc = evcount_wait_slice(e, key, deadline, slice);
 		/* Registered for one sequence: after a tick we still are. */
-		if ((uint32_t)load_relaxed(&e->word) != key)
+		if (rc == 0 && (uint32_t)load_relaxed(&e->word) != key) {
 			key = evcount_prepare(e);
+			continue;
+		}
+		if (look && !test(arg) && look(arg))
+			rc = 1;
+		if (rc != 0)
+			break;
+		slice = MIN(2 * slice, TICK_NS);
 	}
 	evcount_cancel(e, key);
-	return rc;
+	return MIN(rc, 0);
+}
+
+int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline)
+{
+	return evcount_await_looking(e, test, NULL, arg, deadline);
 }
 
 void evcount_wake(struct evcount *e, int n)

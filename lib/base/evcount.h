@@ -59,6 +59,14 @@ int evcount_wait_slice(struct evcount *e, uint32_t key, struct ipck_deadline dea
 /* Waits until test(arg): 0, or -ETIMEDOUT, -ECANCELED with test(arg) still false. */
 int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline);
 
+/*
+ * The same for a state that the dead hold up: look(arg), which may make system calls,
+ * is asked after sleeps in which nothing was told, and before giving up; true ends the
+ * wait with 0.
+ */
+int evcount_await_looking(struct evcount *e, bool (*test)(void *arg), bool (*look)(void *arg), void *arg,
+                          struct ipck_deadline deadline);
+
 /* The part of notify that somebody sleeps for. */
 void evcount_wake(struct evcount *e, int n);
 

@@ -13,31 +13,64 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/compiler.h"
 #include "base/fork.h"
 #include "base/io.h"
+
+/* The text of /proc/PID/FILE: its length, 0 if it cannot be read. */
+static size_t read_proc(pid_t pid, const char *file, char *text, size_t size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = io_read(fd, text, size - 1);
+	close(fd);
+	text[MAX(n, 0)] = '\0';
+	return (size_t)MAX(n, 0);
+}
 
 /* Field 22 of /proc/PID/stat; the second field may hold any character, so fields
  * are counted from its closing parenthesis. */
 static uint64_t start_time(pid_t pid)
 {
-	char path[32], text[1024];
+	char text[1024];
 	const char *p;
-	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (read_proc(pid, "stat", text, sizeof(text)) == 0)
 		return 0;
-	n = io_read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
 	p = strrchr(text, ')');
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	return p ? strtoull(p, NULL, 10) : 0;
+}
+
+pid_t tid_self(void)
+{
+	static __thread pid_t tid;
+	static __thread uint32_t known_epoch;
+	uint32_t now = fork_epoch() + 1;
+
+	if (known_epoch != now) {
+		tid = gettid();
+		known_epoch = now;
+	}
+	return tid;
+}
+
+pid_t tid_process(pid_t tid)
+{
+	char text[4096];
+	const char *p;
+
+	if (read_proc(tid, "status", text, sizeof(text)) == 0)
+		return tid;
+	p = strstr(text, "\nTgid:");
+	return p ? (pid_t)strtol(p + strlen("\nTgid:"), NULL, 10) : tid;
 }
 
 struct ident ident_self(void)

@@ -29,6 +29,11 @@ bool ident_dead(struct ident id);
 /* The same of a thread id, of which no start time is known. */
 bool tid_dead(pid_t tid);
 
+/* The id of the calling thread, without a system call; and the process of a thread,
+ * or the thread itself if that cannot be read. */
+pid_t tid_self(void);
+pid_t tid_process(pid_t tid);
+
 /*
  * The calling process as one word that is never 0, for owner words: the pid in bits
  * 0 to 30, of bit 31 the user may make what he likes, the start's low half above.

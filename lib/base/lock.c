@@ -2,7 +2,6 @@
 #include "base/lock.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
@@ -37,7 +36,7 @@ void lock_fini(struct robust_lock *lock)
 	pthread_mutex_destroy(&lock->mutex);
 }
 
-pid_t lock_owner(struct robust_lock *lock)
+pid_t lock_owner(const struct robust_lock *lock)
 {
 #ifdef __GLIBC__
 	/* The futex word of a robust mutex is kernel interface: the low 30 bits
@@ -49,11 +48,11 @@ pid_t lock_owner(struct robust_lock *lock)
 #endif
 }
 
-bool lock_held_here(struct robust_lock *lock)
+bool lock_held_here(const struct robust_lock *lock)
 {
 	pid_t owner = lock_owner(lock);
 
-	return owner != 0 && owner == gettid();
+	return owner != 0 && owner == tid_self();
 }
 
 /* What a pthread call that may have acquired says, in our terms. */

@@ -38,7 +38,7 @@ int lock_acquire(struct robust_lock *lock, struct ipck_deadline deadline);
 int lock_release(struct robust_lock *lock);
 
 /* The id of the thread that holds it, 0 for none or if libc does not let us see. */
-pid_t lock_owner(struct robust_lock *lock);
-bool lock_held_here(struct robust_lock *lock);
+pid_t lock_owner(const struct robust_lock *lock);
+bool lock_held_here(const struct robust_lock *lock);
 
 #endif

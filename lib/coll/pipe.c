@@ -14,7 +14,6 @@
 
 #define BYTES_DEFAULT ((size_t)64 << 10)
 #define BYTES_MAX ((size_t)1 << 30)
-#define SPIN_FIRST 1000
 
 /* The ends of this process.  The mutex covers the list, each end's descriptors from
  * before they are there until they are closed (so that a child that is forked under it
@@ -158,7 +157,6 @@ static void delist(struct ipck_pipe *p)
 static int make_end(struct ipck_pipe **out, struct segment *segment, int sock, uint32_t side)
 {
 	struct ipck_pipe *p = calloc(1, sizeof(*p));
-	uint32_t spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_FIRST : 0;
 	int rc;
 
 	if (!p)
@@ -169,7 +167,7 @@ static int make_end(struct ipck_pipe **out, struct segment *segment, int sock, u
 	p->side = side;
 	p->epoch = fork_epoch();
 	p->me = ident_word();
-	p->receiving.spin = p->sending.spin = spin;
+	p->receiving.spinner = p->sending.spinner = (struct spinner)SPINNER_INIT;
 	rc = map_lane(p, &p->in, side);
 	if (rc == 0)
 		rc = map_lane(p, &p->out, !side);

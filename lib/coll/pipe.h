@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "base/fork.h"
+#include "base/spin.h"
 #include "coll/lane.h"
 #include "mem/segment.h"
 
@@ -43,11 +44,8 @@ struct part {
 struct side {
 	uint32_t kept;   /* enum kept; changed by compare-and-swap */
 	uint32_t left;   /* of the lane, when it was last looked whether the other side is there */
-	uint32_t spin;   /* turns of a wait before it sleeps: few where that was in vain */
 	uint32_t run;    /* messages since the last that was waited for */
-	uint32_t waits;  /* for which spinning did not pay */
-	uint32_t vain;   /* waits that do not yield, as it was in vain */
-	uint32_t skip;   /* those that are left */
+	struct spinner spinner;
 	const char *who; /* the thread that keeps */
 };
 

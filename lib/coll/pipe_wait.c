@@ -2,29 +2,15 @@
 /* Waiting at a pipe's end: spinning a little, sleeping, and noticing that nobody is there any more. */
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 
 #include "base/clock.h"
 #include "coll/pipe.h"
-
-#define SPIN_MIN 16
-#define SPIN_MAX 1000
-#define SPIN_AGAIN 32 /* of that many waits one spins, where it is in vain */
-
-/* A yield that takes longer than this was to somebody else than the other side. */
-#define YIELD_NS (NS_PER_MS / 20)
-#define YIELD_AGAIN 1024 /* of that many waits one yields, at least */
 
 /* About 200 ns after a few messages, 2 us in full flow. */
 #define RUN_MIN 8
 #define RUN_LONG 16
 #define FALL_BACK 10
 #define FALL_BACK_LONG 100
-
-/* The first look whether the other side is still there; the pause to the next one
- * doubles, up to a tick.  A timer that is due before the kernel's next tick makes each
- * sleep cost twice as much. */
-#define FIRST_LOOK_NS (10 * NS_PER_MS)
 
 bool pipe_hung_up(struct ipck_pipe *p)
 {
@@ -43,60 +29,16 @@ struct waiting {
 	struct side *side;
 	struct evcount *sleepers;
 	const struct turn *other; /* the turn in which it comes */
-	bool (*ready)(const struct waiting *w);
+	bool (*ready)(void *waiting);
 	/* Negative: it will not come; 1: look again, in the turn. */
-	int (*gone)(const struct waiting *w);
+	int (*gone)(struct waiting *w);
 	size_t size;
 	uint64_t begun;
 };
 
-/*
- * Where the other side has the same CPU, spinning is in vain, but it goes on at once if
- * it is given way: neither side then sleeps, or wakes anybody.  Where that brings
- * nothing, or others take the time, it is tried less and less often.
- */
-static bool yield(const struct waiting *w)
+static bool spin(struct waiting *w)
 {
-	uint32_t skip = load_relaxed(&w->side->skip), vain = load_relaxed(&w->side->vain);
-	int64_t begun;
-	bool ready;
-
-	if (skip > 0) {
-		store_relaxed(&w->side->skip, skip - 1);
-		return w->ready(w);
-	}
-	begun = clock_now();
-	sched_yield();
-	ready = w->ready(w);
-	vain = ready && clock_now() - begun < YIELD_NS ? 0 : MIN(2 * vain + 1, YIELD_AGAIN);
-	store_relaxed(&w->side->vain, vain);
-	store_relaxed(&w->side->skip, vain);
-	return ready;
-}
-
-/* Threads may overwrite each other's guesses. */
-static bool spin(const struct waiting *w)
-{
-	uint32_t most = load_relaxed(&w->side->spin);
-
-	if (most != 0 && most <= SPIN_MIN) {
-		uint32_t waits = load_relaxed(&w->side->waits);
-
-		/* It does not pay, but things may change. */
-		store_relaxed(&w->side->waits, waits + 1);
-		if (waits % SPIN_AGAIN != 0)
-			return yield(w);
-	}
-	for (uint32_t i = 0; i < most; i++) {
-		if (w->ready(w)) {
-			store_relaxed(&w->side->spin, SPIN_MAX);
-			return true;
-		}
-		cpu_relax();
-	}
-	if (most > SPIN_MIN)
-		store_relaxed(&w->side->spin, most - most / 8);
-	return false;
+	return spin_until(&w->side->spinner, w->ready, w);
 }
 
 /* Whether somebody has left since the last look. */
@@ -110,7 +52,7 @@ static bool has_left(const struct waiting *w)
 	return true;
 }
 
-static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
+static int sleep_for(struct waiting *w, struct ipck_deadline deadline)
 {
 	uint32_t key = evcount_prepare(w->sleepers);
 	int64_t slice = FIRST_LOOK_NS;
@@ -143,12 +85,14 @@ static int sleep_for(const struct waiting *w, struct ipck_deadline deadline)
 
 /* ---- data ---- */
 
-static bool has_data(const struct waiting *w)
+static bool has_data(void *waiting)
 {
+	const struct waiting *w = waiting;
+
 	return lane_has_record(w->lane);
 }
 
-static int senders_gone(const struct waiting *w)
+static int senders_gone(struct waiting *w)
 {
 	if (pipe_hung_up(w->pipe))
 		return has_data(w) ? 0 : -EPIPE;
@@ -157,7 +101,7 @@ static int senders_gone(const struct waiting *w)
 }
 
 /* In a stream its sender has the turn: given or abandoned, it has ended it. */
-static int stream_ended(const struct waiting *w)
+static int stream_ended(struct waiting *w)
 {
 	if (load_acquire(&w->other->owner) != 0 && !turn_is_abandoned(w->other) && !pipe_hung_up(w->pipe))
 		return 0;
@@ -222,8 +166,9 @@ static bool is_lost(const struct waiting *w)
 	return load_acquire(&w->lane->shm->lost) > w->begun;
 }
 
-static bool has_room(const struct waiting *w)
+static bool has_room(void *waiting)
 {
+	const struct waiting *w = waiting;
 	const struct lane_shm *s = w->lane->shm;
 	uint64_t end = load_relaxed(&s->tail) + record_span(w->size) + LANE_SPARE;
 
@@ -232,7 +177,7 @@ static bool has_room(const struct waiting *w)
 }
 
 /* Who has begun to take a stream keeps the turn until its end. */
-static int receivers_gone(const struct waiting *w)
+static int receivers_gone(struct waiting *w)
 {
 	const struct lane_shm *s = w->lane->shm;
 	bool begun = load_acquire(&s->head) > w->begun;

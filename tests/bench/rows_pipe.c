@@ -63,7 +63,7 @@ static int make_armed(struct channel *c, size_t size)
 static void take_sleepy_end(int side)
 {
 	take_end(side);
-	end->receiving.spin = 0;
+	end->receiving.spinner = (struct spinner){.skip = UINT32_MAX};
 }
 
 static int make_sleepy(struct channel *c, size_t size)
