@@ -19,6 +19,10 @@
 #include "base/spin.h"
 #include "sync/sealed.h"
 
+#ifdef HAVE_SYS_RSEQ_H
+#include <sys/rseq.h>
+#endif
+
 #define STRIPES 16
 
 struct counter {
@@ -176,12 +180,22 @@ void ipck_striped_counter_fini(struct ipck_striped_counter *counter)
 		inner_striped(counter)->kind = 0;
 }
 
+/* The CPU that this thread runs on, or another number if that is unknown. */
+static inline unsigned cpu_now(void)
+{
+#ifdef HAVE_SYS_RSEQ_H
+	/* The kernel keeps it there, whoever registered it; reading it is one load. */
+	const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+
+	if (likely(__rseq_size > 0))
+		return load_relaxed(&area->cpu_id);
+#endif
+	return (unsigned)sched_getcpu();
+}
+
 void ipck_striped_counter_add(struct ipck_striped_counter *counter, int64_t n)
 {
-	/* Unknown is -1, which is as good as another. */
-	unsigned cpu = (unsigned)sched_getcpu();
-
-	add_acq_rel(&inner_striped(counter)->stripe[cpu % STRIPES].value, (uint64_t)n);
+	add_acq_rel(&inner_striped(counter)->stripe[cpu_now() % STRIPES].value, (uint64_t)n);
 }
 
 int64_t ipck_striped_counter_get(const struct ipck_striped_counter *counter)
