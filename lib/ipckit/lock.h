@@ -40,7 +40,8 @@ IPCK_BEGIN_DECLS
 
 /*
  * Sets it up, released.  The memory may have any contents, and nobody uses it yet.
- * -ENOMEM.  fini: nobody uses it any more; NULL is fine.
+ * -ENOMEM.  fini: nobody uses it any more but, perhaps, this thread, which holds it: then
+ * it is released; NULL is fine.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_init(struct ipck_lock *lock);
 IPCK_API void ipck_lock_fini(struct ipck_lock *lock);

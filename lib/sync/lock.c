@@ -39,6 +39,9 @@ void sealed_lock_fini(struct lock *lock)
 	if (!lock)
 		return;
 	lock->kind = 0;
+	/* What the thread's list of held locks names must not go away. */
+	if (lock_held_here(&lock->robust))
+		lock_release(&lock->robust);
 	lock_fini(&lock->robust);
 }
 
