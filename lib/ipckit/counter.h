@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Counters between processes and threads: what multiprocessing.Value with its lock is
- * mostly used for, without a lock.  Plain memory, as a lock (lock.h), but aligned to 128 bytes.
+ * mostly used for, without a lock.  Plain memory, used as a lock is (lock.h), but aligned to
+ * 128 bytes: 256 bytes, a striped one 2176.
  *
- * All changes are whole, whoever is killed, and totally ordered.  Numbers wrap around.
+ * All changes are whole, whoever is killed, and those of one that is not striped are totally
+ * ordered with all others.  Numbers wrap around.  Of a change whose maker was killed before
+ * it woke anybody those who wait learn within 250 ms.
+ *
  * add, get, set, exchange and compare_exchange are async-signal-safe.
  */
 #ifndef IPCKIT_COUNTER_H
@@ -21,7 +25,7 @@ __attribute__((aligned(128)))
 #endif
 ;
 
-/* For many writers, that seldom read it: each writes near the CPU that it runs on. */
+/* For many writers and seldom a reader: each writes near the CPU that it runs on. */
 struct ipck_striped_counter {
 	uint64_t sealed[16 * 17];
 }
@@ -56,16 +60,17 @@ IPCK_API bool ipck_counter_compare_exchange(struct ipck_counter *counter, int64_
 
 /*
  * Waits until the number is to `value` as `how` says, as `ipck_counter_wait(c, IPCK_GE, 10, d)`
- * until it is 10 or more, and stores in *seen, unless that is NULL, what it was then.  What it is
- * for a moment only may be missed.
- * -ETIMEDOUT, -ECANCELED.  -EINVAL: not set up, or no such comparison.
+ * until it is 10 or more, and stores in *seen, unless seen is NULL, what it was then.  What
+ * it is for a moment only may be missed.  0.  -ETIMEDOUT: the deadline passed.  -ECANCELED:
+ * the wait was interrupted.  -EINVAL: not set up, or no such comparison.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_counter_wait(struct ipck_counter *counter, enum ipck_comparison how, int64_t value,
                                                int64_t *seen, struct ipck_deadline deadline);
 
 /*
  * A striped counter: add does not tell what it was, and get adds up: it has all that
- * was added before it began, and some of what is added meanwhile.
+ * was added before it began, and some of what is added meanwhile, so it may be a number
+ * that the counter never was.  It cannot be set or waited for.  init as of a counter.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_striped_counter_init(struct ipck_striped_counter *counter, int64_t value);
 IPCK_API void ipck_striped_counter_fini(struct ipck_striped_counter *counter);

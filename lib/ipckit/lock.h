@@ -2,13 +2,15 @@
 /*
  * Locks between processes and threads, the counterpart of multiprocessing.Lock.
  *
- * A struct ipck_lock is plain memory: put it into your own struct in a segment (shm.h),
- * or anywhere for threads, set it up once with init, and use it where it lies; do not
- * copy or move it.  It belongs to the thread that acquired it: unlike Python's, only that
- * thread can release it.
+ * A struct ipck_lock is plain memory, 80 bytes: put it into your own struct in a segment
+ * (shm.h), or anywhere for threads, set it up once with init, and use it where it lies; do
+ * not copy or move it.  It may lie at another address in each process.  It belongs to the
+ * thread that acquired it: unlike Python's, only that thread can release it.  Those who wait
+ * get it in no particular order.
  *
- * A holder that dies, however, gives it back: the next one to acquire gets the lock
- * and IPCK_OWNER_DIED, which says that what the lock protects may be half changed.
+ * A thread that ends while it holds the lock, killed or not, gives it back: the next one to
+ * acquire gets the lock and IPCK_OWNER_DIED, once, which says that what the lock protects
+ * may be half changed.  Who waits gets it at once.  A waiter that is killed leaves nothing.
  *
  *	rc = ipck_lock_acquire(&shared->lock, IPCK_FOREVER);
  *	if (rc < 0)
@@ -23,8 +25,8 @@
  *	IPCK_WITH_LOCK(&shared->lock, ipck_in_ms(500), &rc)
  *		shared->balance -= 800;
  *
- * Memory with a lock in it is not unmapped while this process holds the lock.  A forked
- * child holds none of its parent's.  No call may be made from a signal handler.
+ * Memory with a lock in it must not be unmapped while this process holds the lock.  A
+ * forked child holds none of its parent's.  No call may be made from a signal handler.
  */
 #ifndef IPCKIT_LOCK_H
 #define IPCKIT_LOCK_H
@@ -40,16 +42,19 @@ IPCK_BEGIN_DECLS
 
 /*
  * Sets it up, released.  The memory may have any contents, and nobody uses it yet.
- * -ENOMEM.  fini: nobody uses it any more but, perhaps, this thread, which holds it: then
- * it is released; NULL is fine.
+ * -ENOMEM.
+ *
+ * fini: nobody uses it any more but, perhaps, this thread, which holds it: then it is
+ * released.  NULL is fine.  From then on calls give -EINVAL; it can be set up again.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_init(struct ipck_lock *lock);
 IPCK_API void ipck_lock_fini(struct ipck_lock *lock);
 
 /*
  * 0, or IPCK_OWNER_DIED: acquired.  -EDEADLK: this thread holds it already.
- * -ETIMEDOUT, -ECANCELED.  -EINVAL: not set up.  -ENOTRECOVERABLE: its holder is
- * dead, and the kernel did not say so (it had unmapped a lock that it held).
+ * -ETIMEDOUT: the deadline passed.  -ECANCELED: the wait was interrupted.  -EINVAL: not
+ * set up.  -ENOTRECOVERABLE: its holder is dead, and the kernel did not say so (it had
+ * unmapped a lock that it held, or held more than 2,048); only init mends it.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_acquire(struct ipck_lock *lock, struct ipck_deadline deadline);
 
@@ -57,27 +62,31 @@ IPCK_API IPCK_MUST_CHECK int ipck_lock_acquire(struct ipck_lock *lock, struct ip
 IPCK_API int ipck_lock_release(struct ipck_lock *lock);
 
 /*
- * Acquires n locks (0 to 1024), all or none, so that no two callers of this wait for
- * each other, in whatever order they name them.  IPCK_OWNER_DIED: of one or more of
- * them.  -EDEADLK: one is named twice, or held by this thread.  -EINVAL: too many, or
- * one is NULL or not set up.  Else as ipck_lock_acquire.
+ * Acquires n locks (0 to 1024), all or none, so that no two callers of this that hold
+ * no other lock wait for each other, in whatever order they name them.  One deadline for
+ * all.  The array stays the caller's.  IPCK_OWNER_DIED: of one or more of them; when the
+ * call fails, the next to acquire those is told.  -EDEADLK: one is named twice, or held by
+ * this thread.  -EINVAL: too many, or one is NULL or not set up.  Else as ipck_lock_acquire.
  *
- * release_all releases all that it can, and returns 0 or the first error.
+ * release_all releases all that it can, the last named first, and returns 0 or the error
+ * that came first.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_acquire_all(struct ipck_lock *const locks[], size_t n,
                                                    struct ipck_deadline deadline);
 IPCK_API int ipck_lock_release_all(struct ipck_lock *const locks[], size_t n);
 
 /*
- * Whether somebody holds it, and the pid of the process that does, 0 for none; true
- * of the past when the answer comes.  One that a dead holder left is not held.
+ * Whether somebody holds it, and the pid of the process that does, 0 for none; true of the
+ * past when the answer comes.  One that a dead holder left is not held, unless it would be
+ * -ENOTRECOVERABLE.  No errors: what is not set up must not be asked.
  */
 IPCK_API bool ipck_lock_locked(const struct ipck_lock *lock);
 IPCK_API pid_t ipck_lock_owner(const struct ipck_lock *lock);
 
 /* Used by the macro below. */
 IPCK_API void ipck_lock_scope_end(struct ipck_lock **lock);
-static inline struct ipck_lock *ipck_lock_scope_begin(struct ipck_lock *object, struct ipck_deadline deadline, int *result)
+static inline struct ipck_lock *ipck_lock_scope_begin(struct ipck_lock *object, struct ipck_deadline deadline,
+                                                      int *result)
 {
 	*result = ipck_lock_acquire(object, deadline);
 	return *result < 0 ? NULL : object;
@@ -90,7 +99,8 @@ IPCK_END_DECLS
 
 /*
  * What follows, a statement or a block, runs once with the lock held, if it could be
- * acquired; break, goto and return leave it, and give the lock back, as its end does.
+ * acquired; break, continue, goto and return leave it, and give the lock back, as its end
+ * does; longjmp does not.  break and continue leave this only, not a loop around it.
  * *result is what acquire returned, so test it afterwards for < 0, and inside for
  * IPCK_OWNER_DIED.  The counterpart of `with`; needs gcc's or clang's cleanup.
  */
