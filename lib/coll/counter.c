@@ -11,8 +11,9 @@
  * Striped: the number is the sum of the stripes; a writer adds to one of them, which is
  * his alone as long as the CPU is.
  */
-#include <errno.h>
 #include <ipckit/counter.h>
+
+#include <errno.h>
 #include <sched.h>
 
 #include "base/evcount.h"

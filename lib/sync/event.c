@@ -11,8 +11,9 @@
  * A kill leaves all of a set or clear or nothing; of a set that is killed before it woke
  * the sleepers, they find out at their tick, or by the next one.
  */
-#include <errno.h>
 #include <ipckit/event.h>
+
+#include <errno.h>
 
 #include "base/evcount.h"
 #include "base/spin.h"

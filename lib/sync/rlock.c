@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+
+#include <ipckit/rlock.h>
+
 #include <errno.h>
 
 #include "sync/lock.h"

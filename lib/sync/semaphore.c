@@ -16,8 +16,9 @@
  * - who released, before it woke anybody, or who was woken, before it took: a permit
  *   that is free, and perhaps somebody asleep: until the tick.
  */
-#include <errno.h>
 #include <ipckit/semaphore.h>
+
+#include <errno.h>
 
 #include "base/evcount.h"
 #include "base/ident.h"
