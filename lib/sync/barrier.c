@@ -24,8 +24,8 @@
  *
  * A kill leaves a place with a dead owner.
  * - It counts for the current cycle: who waits behind it, looking at its tick, or the
- *   last one to arrive, or who needs the place, makes the state DEAD.  Also if it was not
- *   counted yet: a party of this cycle has died.
+ *   last one to arrive, or who comes while the cycle is full, or who needs the place, makes
+ *   the state DEAD.  Also if it was not counted yet: a party of this cycle has died.
  * - Else it means nothing, and the place is taken over when there is no other.
  * Of a change of state that was not told of the sleepers learn at their tick.
  */
@@ -267,6 +267,14 @@ static bool can_begin_without_dead(void *arg)
 	return begin_next(arg, true);
 }
 
+/* Of a cycle that is full nobody may be left to look but who waits for the next. */
+static bool look_for_dead_of_full(void *arg)
+{
+	const struct visit *v = arg;
+
+	return any_is_dead(v->barrier, v->cycle) && break_cycle(v->barrier, v->cycle, DEAD);
+}
+
 /* Until those of a cycle that was reset have left. */
 static int wait_for_reset(struct visit *v, struct ipck_deadline deadline)
 {
@@ -352,7 +360,7 @@ static int attempt(struct visit *v, int (*action)(void *arg), void *arg, uint32_
 	}
 	/* The action of a cycle that others are in. */
 	if (arrived >= parties) {
-		rc = evcount_await(&v->barrier->sleepers, state_changed, v, deadline);
+		rc = evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_dead_of_full, v, deadline);
 		return rc < 0 ? rc : 1;
 	}
 	store_release(&v->place->cycle, v->cycle);
