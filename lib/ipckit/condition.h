@@ -60,7 +60,8 @@ IPCK_BEGIN_DECLS
  * for anybody to wait.  -ENOMEM: as of a lock.  -E2BIG: opts has a field set that this version
  * does not know.
  *
- * fini: nobody uses it any more; NULL is fine.
+ * fini: nobody uses it any more but, perhaps, this thread, which holds its lock: its own is
+ * released, one that was given stays as it is.  NULL is fine.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_condition_init(struct ipck_condition *condition,
                                                  const struct ipck_condition_opts *opts);
