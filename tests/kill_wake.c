@@ -25,7 +25,7 @@
 #define LIMIT_MS 5000
 /* Short in make check; else also after they have slept longer, when they look less often. */
 #define ROUNDS 2
-#define ROUNDS_LONG 20
+#define ROUNDS_LONG 8
 #define ASLEEP_US 800000
 
 /* One kind of object: what the notifier has before the others sleep, what they do, and what wakes them. */
