@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/spin.h"
+
 #define KILLS_BETWEEN_LOOKS 64
 
 static struct slot slots[SLOTS_MAX];
@@ -21,6 +23,9 @@ static void run(void *arg)
 	struct test_random random = test_random(slot->life << 8 | slot->number);
 
 	store_release(&shared->pid[slot->number], getpid());
+	/* Every other one sleeps, where it would spin. */
+	if (slot->life % 2 == 0)
+		spin_forbid();
 	slot->job->run(slot, &random);
 }
 

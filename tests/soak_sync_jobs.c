@@ -50,6 +50,8 @@ static void change_and_leave(struct guarded *g, struct test_random *random)
 		if (test_random_below(random, 64) == 0)
 			sched_yield();
 	}
+	if (test_random_below(random, 256) == 0)
+		usleep((useconds_t)test_random_below(random, 1000));
 	store_relaxed(&g->sum, sum_of(g));
 	ck_that(load_relaxed(&g->owner) == (uint32_t)getpid());
 	store_relaxed(&g->owner, 0);
@@ -57,7 +59,7 @@ static void change_and_leave(struct guarded *g, struct test_random *random)
 
 static void use_locks(struct test_random *random)
 {
-	bool in_haste = test_random_below(random, 8) == 0;
+	bool in_haste = test_random_below(random, 3) == 0;
 	struct ipck_deadline deadline = in_haste ? soon(random) : far_off();
 	uint64_t first = test_random_below(random, LOCKS), n = 1 + test_random_below(random, LOCKS);
 	struct ipck_lock *locks[LOCKS];
@@ -259,6 +261,21 @@ static void check_users(void)
 	ck_that(living <= PERMITS || memcmp(first, again, sizeof(first)) != 0);
 }
 
+/* With a permit; long enough now and then that others look whether its owner is dead. */
+static void use_permit(const struct slot *slot, struct test_random *random)
+{
+	add_seq(&shared->use[slot->number], 1);
+	check_users();
+	if (test_random_below(random, 16) == 0)
+		sched_yield();
+	if (test_random_below(random, 64) == 0)
+		usleep((useconds_t)test_random_below(random, 30000));
+	add_seq(&shared->use[slot->number], 1);
+	/* It has this one only. */
+	ck_err(ipck_semaphore_release(&shared->permits, 2), EPERM);
+	ck_ok(ipck_semaphore_release(&shared->permits, 1));
+}
+
 static void permit_job(const struct slot *slot, struct test_random *random)
 {
 	while (!stopped()) {
@@ -266,14 +283,10 @@ static void permit_job(const struct slot *slot, struct test_random *random)
 		int rc = ipck_semaphore_acquire(&shared->permits, in_haste ? soon(random) : far_off());
 
 		ck_that(rc >= 0 || (rc == -ETIMEDOUT && in_haste));
-		if (rc >= 0) {
-			add_seq(&shared->use[slot->number], 1);
-			check_users();
-			if (test_random_below(random, 16) == 0)
-				sched_yield();
-			add_seq(&shared->use[slot->number], 1);
-			ck_ok(ipck_semaphore_release(&shared->permits, 1));
-		}
+		if (rc >= 0)
+			use_permit(slot, random);
+		else
+			ck_err(ipck_semaphore_release(&shared->permits, 1), EPERM);
 		count_round(slot);
 	}
 }
