@@ -340,6 +340,39 @@ START_TEST(a_wake_up_that_never_came_is_made_good)
 }
 END_TEST
 
+/* A test that takes: true from its third time on, first after the sleep. */
+struct taking {
+	struct evcount e;
+	unsigned asked, taken;
+};
+
+static bool take_later(void *arg)
+{
+	struct taking *t = arg;
+
+	if (++t->asked < 3)
+		return false;
+	t->taken++;
+	return true;
+}
+
+static bool nobody_is_dead(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+START_TEST(what_is_taken_at_a_look_is_taken_once)
+{
+	const struct ipck_deadline deadlines[] = {IPCK_FOREVER, IPCK_NOWAIT};
+	struct taking t = {0};
+
+	ck_ok(evcount_await_looking(&t.e, take_later, nobody_is_dead, &t, deadlines[_i]));
+	ck_assert_uint_eq(t.taken, 1);
+	ck_assert_uint_eq(sleepers(&t.e), 0);
+}
+END_TEST
+
 static void notify_until_killed(void *arg)
 {
 	struct tokens *t = arg;
@@ -404,6 +437,7 @@ int main(void)
 	tc = test_case(s, "kills");
 	tcase_add_test(tc, a_killed_waiter_leaves_a_bound_too_high);
 	tcase_add_test(tc, a_wake_up_that_never_came_is_made_good);
+	tcase_add_loop_test(tc, what_is_taken_at_a_look_is_taken_once, 0, 2);
 	tcase_add_test(tc, kills_anywhere);
 	return test_main(s);
 }

@@ -56,7 +56,8 @@ int evcount_await_looking(struct evcount *e, bool (*test)(void *arg), bool (*loo
 			key = evcount_prepare(e);
 			continue;
 		}
-		if (look && !test(arg) && look(arg))
+		/* Not again after it was true: it may have taken something. */
+		if (look && (test(arg) || look(arg)))
 			rc = 1;
 		if (rc != 0)
 			break;
