@@ -19,10 +19,13 @@ struct state {
 
 static struct state *make_state(uint32_t permits)
 {
+	struct ipck_semaphore_opts opts = IPCK_SEMAPHORE_OPTS_INIT;
 	struct state *s = test_shared(sizeof(*s));
 
+	opts.recorded = true;
+	opts.bytes = sizeof(s->room);
 	s->each = 1;
-	ck_ok(ipck_semaphore_init(&s->semaphore, permits, IPCK_SEMAPHORE_OPTS(.recorded = true, .bytes = sizeof(s->room))));
+	ck_ok(ipck_semaphore_init(&s->semaphore, permits, &opts));
 	return s;
 }
 
