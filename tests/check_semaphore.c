@@ -236,27 +236,6 @@ START_TEST(three_at_a_time)
 }
 END_TEST
 
-/* Of a plain or bounded one anybody can give, what another took. */
-static void take_or_give(unsigned i, void *arg)
-{
-	struct state *s = arg;
-
-	for (int n = 0; n < ROUNDS; n++)
-		if (i == 0)
-			ck_that(ipck_semaphore_acquire(&s->semaphore, far_off()) == 0);
-		else
-			ck_that(ipck_semaphore_release(&s->semaphore, 1) == 0);
-}
-
-START_TEST(one_takes_and_another_gives)
-{
-	struct state *s = make_state(PLAIN, 0);
-
-	run_parties(_i & 1, 2, take_or_give, s);
-	ck_assert_uint_eq(ipck_semaphore_value(&s->semaphore), 0);
-}
-END_TEST
-
 /* Nobody ever sees a part of a release. */
 static void give_three(unsigned i, void *arg)
 {
@@ -497,7 +476,6 @@ int main(void)
 	tc = test_case(s, "many");
 	tcase_add_loop_test(tc, one_at_a_time, 0, 2 * FORMS);
 	tcase_add_loop_test(tc, three_at_a_time, 0, 2 * FORMS);
-	tcase_add_loop_test(tc, one_takes_and_another_gives, 0, 2);
 	tcase_add_loop_test(tc, a_release_is_whole, 0, 2);
 	tcase_add_loop_test(tc, the_bound_holds, 0, 2);
 	tc = test_case(s, "sleep");
