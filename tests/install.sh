@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # make install gives a library that pkg-config finds and README.md's program
-# runs on, and programs and pages; make uninstall leaves nothing.
+# runs on, one in C++ too, and programs and pages; make uninstall leaves nothing.
 . "${srcdir:-.}/tests/policy.sh"
 
-: "${CC:=cc}" "${MAKE:=make}"
+: "${CC:=cc}" "${CXX:=g++}" "${MAKE:=make}"
 need pkg-config
+need "${CXX%% *}" g++
 make_scratch
 
 # The make that runs this test is no business of the one below.
@@ -75,6 +76,13 @@ for form in shared static; do
 		fail "README.md's program fails with the $form library"
 	diff "$scratch/expected" "$scratch/output" || fail "README.md's program prints something else with the $form library"
 done
+# shellcheck disable=SC2046
+if $CXX -std=c++17 -Wall -Wextra -Werror -pedantic "$srcdir/tests/scope.cpp" $(pkg-config --cflags --libs ipckit) \
+	-o "$scratch/scope" 2>"$scratch/log"; then
+	LD_LIBRARY_PATH=$libdir "$scratch/scope" >/dev/null </dev/null || fail "tests/scope.cpp fails"
+else
+	fail "tests/scope.cpp does not compile: $(cat "$scratch/log")"
+fi
 [ "$(pkg-config --modversion ipckit)" = "$(value PACKAGE_VERSION)" ] || fail "pkg-config tells another version"
 
 quiet_make uninstall

@@ -31,11 +31,6 @@ int lock_init(struct robust_lock *lock)
 	return -rc;
 }
 
-void lock_fini(struct robust_lock *lock)
-{
-	pthread_mutex_destroy(&lock->mutex);
-}
-
 pid_t lock_owner(const struct robust_lock *lock)
 {
 #ifdef __GLIBC__
@@ -53,6 +48,14 @@ bool lock_held_here(const struct robust_lock *lock)
 	pid_t owner = lock_owner(lock);
 
 	return owner != 0 && owner == tid_self();
+}
+
+void lock_fini(struct robust_lock *lock)
+{
+	/* Else it would stay in libc's list of what this thread holds, also when the memory is gone. */
+	if (lock_held_here(lock))
+		pthread_mutex_unlock(&lock->mutex);
+	pthread_mutex_destroy(&lock->mutex);
 }
 
 /* What a pthread call that may have acquired says, in our terms. */

@@ -26,6 +26,10 @@ static int sort(struct ipck_lock **to, struct ipck_lock *const *locks, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!locks[i] || !sealed_is(&inner(locks[i])->kind, SEALED_LOCK))
 			return -EINVAL;
+	/* Before any wait: whoever has another of them may wait for this one. */
+	for (size_t i = 0; i < n; i++)
+		if (lock_held_here(&inner(locks[i])->robust))
+			return -EDEADLK;
 	memcpy(to, locks, n * sizeof(*to));
 	qsort(to, n, sizeof(*to), by_id);
 	for (size_t i = 1; i < n; i++)
@@ -49,6 +53,8 @@ int ipck_lock_acquire_all(struct ipck_lock *const locks[], size_t n, struct ipck
 
 	if (n > LOCKS_MAX)
 		return -EINVAL;
+	if (n == 0)
+		return 0;
 	rc = sort(sorted, locks, n);
 	for (size_t i = 0; i < n && rc >= 0; i++) {
 		rc = ipck_lock_acquire(sorted[i], deadline);
@@ -67,7 +73,7 @@ int ipck_lock_release_all(struct ipck_lock *const locks[], size_t n)
 	while (n-- > 0) {
 		int one = locks[n] ? ipck_lock_release(locks[n]) : -EINVAL;
 
-		rc = rc < 0 ? rc : one;
+		rc = one < 0 ? one : rc;
 	}
 	return rc;
 }

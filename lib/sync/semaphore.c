@@ -6,13 +6,15 @@
  * value (plain, bounded): what can be taken; changed by compare-and-swap, down by
  *   who acquires (acquire), up by who releases (seq, for the look at who sleeps).
  * owner (recorded), one word per permit: 0, free; or ident_word() of the process that
- *   has it.  From 0 by a compare-and-swap of who acquires, back to 0 by one of its
- *   owner (seq); from a dead owner to the next by a compare-and-swap of who has proven
- *   the death, when there is no other.
+ *   has it, with GIVING while one of its threads gives it back with others.  From 0 by
+ *   a compare-and-swap of who acquires, back to 0 by one of its owner (seq); from a
+ *   dead owner to the next by a compare-and-swap of who has proven the death, when
+ *   there is no other.
  * sleepers: an event count, told of as many as were released.
  *
  * Each change is one word, so a kill leaves all of an operation or nothing, and
  * - a holder: of a recorded one, its word; of the others the permit is gone with it.
+ * - who gave several of a recorded one: those that are not 0 yet, as a holder.
  * - who released, before it woke anybody, or who was woken, before it took: a permit
  *   that is free, and perhaps somebody asleep: until the tick.
  */
@@ -40,6 +42,9 @@ struct semaphore {
 SEALED_FITS(struct semaphore, struct ipck_semaphore);
 _Static_assert(sizeof(struct semaphore) + 64 * sizeof(uint64_t) <= sizeof(struct ipck_semaphore), "64 permits");
 _Static_assert(sizeof(struct semaphore) + sizeof(uint64_t) <= IPCK_SEMAPHORE_BYTES(1), "IPCK_SEMAPHORE_BYTES");
+
+/* The bit of an ident_word() that is the user's. */
+#define GIVING (UINT64_C(1) << 31)
 
 static struct spinner spinner = SPINNER_INIT;
 
@@ -177,19 +182,37 @@ static uint32_t held_by(const struct semaphore *s, uint64_t who)
 	return n;
 }
 
+/* Makes at most n of the words `from` to `to`: how many. */
+static uint32_t change(struct semaphore *s, uint64_t from, uint64_t to, uint32_t n)
+{
+	uint32_t changed = 0;
+
+	for (uint32_t i = 0; i < s->permits && changed < n; i++) {
+		uint64_t word = from;
+
+		if (load_relaxed(&s->owner[i]) == from && cas_seq(&s->owner[i], &word, to))
+			changed++;
+	}
+	return changed;
+}
+
+/* Of one word it is the store of 0; of several, all are taken from the other threads of this process before. */
 static int give_recorded(struct semaphore *s, uint32_t n)
 {
-	uint64_t me = ident_word();
+	uint64_t me = ident_word(), to = 0;
+	uint32_t left;
 
+	if (n == 1)
+		return change(s, me, to, 1) == 1 ? 0 : -EPERM;
 	if (held_by(s, me) < n)
 		return -EPERM;
-	for (uint32_t i = 0; i < s->permits && n > 0; i++) {
-		uint64_t mine = me;
-
-		if (load_relaxed(&s->owner[i]) == me && cas_seq(&s->owner[i], &mine, UINT64_C(0)))
-			n--;
-	}
-	return 0;
+	left = change(s, me, me | GIVING, n);
+	if (left < n)
+		to = me;
+	/* Perhaps another thread's, who then gets these: there are as many as all of them have taken. */
+	while (left > 0)
+		left -= change(s, me | GIVING, to, left);
+	return to == 0 ? 0 : -EPERM;
 }
 
 int ipck_semaphore_release(struct ipck_semaphore *semaphore, uint32_t n)
