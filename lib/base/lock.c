@@ -33,13 +33,12 @@ int lock_init(struct robust_lock *lock)
 
 pid_t lock_owner(const struct robust_lock *lock)
 {
-#ifdef __GLIBC__
+#ifdef LOCK_OWNER_SEEN
 	/* The futex word of a robust mutex is kernel interface: the low 30 bits
 	 * are the thread id.  glibc keeps it in this field. */
 	return (pid_t)((uint32_t)load_relaxed(&lock->mutex.__data.__lock) & 0x3fffffff);
 #else
-	(void)lock;
-	return 0;
+	return (pid_t)load_relaxed(&lock->holder);
 #endif
 }
 
@@ -61,6 +60,10 @@ void lock_fini(struct robust_lock *lock)
 /* What a pthread call that may have acquired says, in our terms. */
 static int acquired(struct robust_lock *lock, int rc)
 {
+#ifndef LOCK_OWNER_SEEN
+	if (rc == 0 || rc == EOWNERDEAD)
+		store_relaxed(&lock->holder, (uint32_t)tid_self());
+#endif
 	if (rc != EOWNERDEAD)
 		return -rc;
 	pthread_mutex_consistent(&lock->mutex);
@@ -136,16 +139,16 @@ static int lock_slowly(struct robust_lock *lock, struct ipck_deadline deadline)
 	}
 }
 
-int lock_acquire(struct robust_lock *lock, struct ipck_deadline deadline)
+int lock_otherwise(struct robust_lock *lock, int rc, struct ipck_deadline deadline)
 {
-	int rc = pthread_mutex_trylock(&lock->mutex);
-
-	if (likely(rc == 0))
-		return 0;
 	return rc == EBUSY ? lock_slowly(lock, deadline) : acquired(lock, rc);
 }
 
+#ifndef LOCK_OWNER_SEEN
 int lock_release(struct robust_lock *lock)
 {
+	if (lock_held_here(lock))
+		store_relaxed(&lock->holder, 0);
 	return -pthread_mutex_unlock(&lock->mutex);
 }
+#endif

@@ -118,6 +118,6 @@ static inline struct ipck_condition *ipck_condition_scope_begin(struct ipck_cond
 
 IPCK_END_DECLS
 
-#define IPCK_WITH_CONDITION(object, deadline, result) IPCK_SCOPE_(condition, object, deadline, result, __LINE__)
+#define IPCK_WITH_CONDITION(object, deadline, result) IPCK_SCOPE_(condition, object, deadline, result, __COUNTER__)
 
 #endif

@@ -109,6 +109,6 @@ IPCK_END_DECLS
 		     ipck_##noun##_scope_begin((object), (deadline), (result)), \
 		     *IPCK_PASTE(ipck_once_, id) = IPCK_PASTE(ipck_scope_, id); \
 	     IPCK_PASTE(ipck_once_, id); IPCK_PASTE(ipck_once_, id) = NULL)
-#define IPCK_WITH_LOCK(object, deadline, result) IPCK_SCOPE_(lock, object, deadline, result, __LINE__)
+#define IPCK_WITH_LOCK(object, deadline, result) IPCK_SCOPE_(lock, object, deadline, result, __COUNTER__)
 
 #endif

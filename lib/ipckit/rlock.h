@@ -46,6 +46,6 @@ static inline struct ipck_rlock *ipck_rlock_scope_begin(struct ipck_rlock *objec
 
 IPCK_END_DECLS
 
-#define IPCK_WITH_RLOCK(object, deadline, result) IPCK_SCOPE_(rlock, object, deadline, result, __LINE__)
+#define IPCK_WITH_RLOCK(object, deadline, result) IPCK_SCOPE_(rlock, object, deadline, result, __COUNTER__)
 
 #endif

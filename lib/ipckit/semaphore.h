@@ -89,6 +89,6 @@ static inline struct ipck_semaphore *ipck_semaphore_scope_begin(struct ipck_sema
 
 IPCK_END_DECLS
 
-#define IPCK_WITH_SEMAPHORE(object, deadline, result) IPCK_SCOPE_(semaphore, object, deadline, result, __LINE__)
+#define IPCK_WITH_SEMAPHORE(object, deadline, result) IPCK_SCOPE_(semaphore, object, deadline, result, __COUNTER__)
 
 #endif

@@ -220,8 +220,12 @@ int ipck_condition_wait_for(struct ipck_condition *condition, bool (*predicate)(
 		if (rc & IPCK_TIMED_OUT)
 			return notices | IPCK_TIMED_OUT;
 		rc = ipck_condition_wait(condition, deadline);
-		if (rc < 0)
+		if (rc < 0) {
+			/* The lock is held still, and its next holder is told what this one is not. */
+			if (rc == -ENOSPC && notices)
+				store_relaxed(&lock_of(inner(condition))->untold, 1);
 			return rc;
+		}
 		notices |= rc & ~IPCK_TIMED_OUT;
 	}
 	return notices;

@@ -39,18 +39,11 @@ void sealed_lock_fini(struct lock *lock)
 	if (!lock)
 		return;
 	lock->kind = 0;
-	/* What the thread's list of held locks names must not go away. */
-	if (lock_held_here(&lock->robust))
-		lock_release(&lock->robust);
 	lock_fini(&lock->robust);
 }
 
-int sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline)
+int sealed_lock_told(struct lock *lock, int rc)
 {
-	int rc = lock_acquire(&lock->robust, deadline);
-
-	if (likely(rc == 0 && !load_relaxed(&lock->untold)))
-		return 0;
 	if (rc >= 0 && load_relaxed(&lock->untold)) {
 		store_relaxed(&lock->untold, 0);
 		rc |= IPCK_OWNER_DIED;

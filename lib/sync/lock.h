@@ -37,8 +37,16 @@ SEALED_FITS(struct lock, struct ipck_rlock);
 int sealed_lock_init(struct lock *lock, enum sealed_kind kind);
 void sealed_lock_fini(struct lock *lock);
 
+/* What an acquire returns where lock_acquire has said rc. */
+int sealed_lock_told(struct lock *lock, int rc);
+
 /* As lock_acquire, with what was left untold.  Of an rlock it does not count. */
-int sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline);
+static inline int sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline)
+{
+	int rc = lock_acquire(&lock->robust, deadline);
+
+	return likely(rc == 0 && !load_relaxed(&lock->untold)) ? 0 : sealed_lock_told(lock, rc);
+}
 
 /* Gives back what acquire gave with `notices` that the caller has not been told. */
 void sealed_lock_hand_on(struct lock *lock, int notices);
