@@ -35,7 +35,10 @@ static void add_once(struct tally *tally, long by)
 	atomic_store_explicit(&tally->number, seen + by, memory_order_relaxed);
 }
 
-/* Gives way between look and change now and then: else it could be done in one go where there is one CPU. */
+/*
+ * Gives way now and then, between look and change and also after a change: else each
+ * could do all its steps in one go where there is one CPU.
+ */
 static int add_unlocked(struct tally *tally, long by)
 {
 	for (long i = 0; i < steps; i++) {
@@ -44,6 +47,8 @@ static int add_unlocked(struct tally *tally, long by)
 		if (i % 1024 == 0)
 			sched_yield();
 		atomic_store_explicit(&tally->number, seen + by, memory_order_relaxed);
+		if (i % 1536 == 0)
+			sched_yield();
 	}
 	return 0;
 }
