@@ -140,10 +140,10 @@ static int feast(const struct tool_args *args)
 }
 
 static const struct tool_mode modes[] = {
-	{"start-line", "two wait for each other, two do not; all tell the time", start_line, TOOL_THREADS | TOOL_PAUSE, 0,
-	 NULL},
-	{"feast", "five wait until a producer has made five items, each takes one", feast, TOOL_THREADS | TOOL_PAUSE, 500,
-	 NULL},
+	{"start-line", "two wait for each other, two do not; all tell the time", start_line,
+	 TOOL_THREADS | TOOL_PAUSE, 0, NULL},
+	{"feast", "five wait until a producer has made five items, each takes one", feast,
+	 TOOL_THREADS | TOOL_PAUSE, 500, NULL},
 	{0},
 };
 

@@ -40,7 +40,7 @@ static int run_visitors(void *shared, const struct tool_args *args)
 	if (rc < 0)
 		return shared_check("semaphore", rc);
 	for (int i = 0; i < VISITORS; i++) {
-		visitor[i] = (struct visitor){permits, i * args->pause_ms};
+		visitor[i] = (struct visitor){permits, (i + 1) * args->pause_ms};
 		party[i] = (struct party){.fn = visit, .arg = &visitor[i], .daemon = true};
 	}
 	return parties_run(party, VISITORS, args->threads);
