@@ -116,6 +116,23 @@ all_gone()
 	[ -z "$(marked)" ]
 }
 
+# The pids of the children of the program that start began.
+children()
+{
+	marked | grep -vx "$child"
+}
+
+are_there()
+{
+	[ "$(children | wc -l)" -eq "$1" ]
+}
+
+kill_children()
+{
+	# shellcheck disable=SC2046 # one word for each pid
+	kill -9 $(children)
+}
+
 # printed REGEX [COUNT]: so many lines of the output match; without a count at least one.
 printed()
 {

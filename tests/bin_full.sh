@@ -37,4 +37,19 @@ full 0 1 squares
 full 1 1 squares
 full 1 1 relay
 
+tool ipc-sync
+for mode in rlock semaphore hand-over condition abc haggle ticks with-all ordered stop-flag; do
+	full 0 1 $mode
+done
+
+tool ipc-counter
+for mode in race coarse account; do
+	full 0 1 $mode
+done
+
+tool ipc-barrier
+for mode in start-line feast; do
+	full 0 1 $mode
+done
+
 finish

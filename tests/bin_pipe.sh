@@ -4,23 +4,6 @@
 . "${srcdir:-.}/tests/bin.sh"
 tool ipc-pipe
 
-# The pids of the children of the program that start began.
-children()
-{
-	marked | grep -vx "$child"
-}
-
-are_there()
-{
-	[ "$(children | wc -l)" -eq "$1" ]
-}
-
-kill_children()
-{
-	# shellcheck disable=SC2046 # one word for each pid
-	kill -9 $(children)
-}
-
 # ---- squares
 
 for mode in '' squares 'squares --pause-ms 1'; do
