@@ -123,7 +123,7 @@ int event_work(int member, long n)
 	return rc;
 }
 
-}
+} // namespace
 
 extern "C" {
 const struct job boost_mutex = {set_up<ipc::interprocess_mutex>, lock_work<ipc::interprocess_mutex>, stage_value};
