@@ -8,12 +8,14 @@ CPUS is "-" (anywhere), one CPU, or one CPU for each side, "0,1".
 """
 import mmap
 import multiprocessing
+from multiprocessing import sharedctypes
 import os
 import sys
 import time
 
 fork = multiprocessing.get_context("fork")
 everywhere = os.sched_getaffinity(0)
+pinned = False  # the sides of this measurement
 
 
 def nothing():
@@ -90,7 +92,8 @@ def pool_cold(seconds, size, workers):
 def pin(side):
     """Side 0 or 1 of a measurement to its CPU; the child first, which inherits ours."""
     cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cpus[-side]})
+    if pinned:
+        os.sched_setaffinity(0, {cpus[-side]})
 
 
 def pipe_job(job, conn):
@@ -167,6 +170,142 @@ def pipe_send(seconds, size, workers):
     return pipe_rate(seconds, size, produce(size), ends, step)
 
 
+class Team:
+    """Processes at one thing; member 0 is this one, the others are killed in the end."""
+
+    def __init__(self, members, work, batch):
+        self.work, self.batch = work, batch
+        self.done = sharedctypes.RawArray("Q", 16 * members)  # of a line pair each
+        self.begun = fork.Semaphore(0)
+        self.children = [fork.Process(target=self.member, args=(i,), daemon=True) for i in range(1, members)]
+
+    def member(self, i):
+        pin(i % 2)
+        self.begun.release()
+        while True:
+            self.step(i)
+
+    def step(self, i):
+        self.work(i, self.batch)
+        self.done[16 * i] += self.batch
+
+    def __enter__(self):
+        for child in self.children:
+            child.start()
+        for child in self.children:
+            self.begun.acquire()
+        pin(0)
+        self.work(0, 1)
+        return self
+
+    def __exit__(self, *why):
+        for child in self.children:
+            child.kill()
+        for child in self.children:
+            child.join()
+
+
+def team_sum(seconds, members, work):
+    """What all do, each for itself; all begin before the measured time and end after it."""
+    with Team(members, work, 64 if members <= 2 else 8) as team:
+        before = sum(team.done)
+        start = now = time.monotonic()
+        while now < start + seconds:
+            team.step(0)
+            now = time.monotonic()
+        return (sum(team.done) - before) / (now - start)
+
+
+def team_steps(seconds, members, work):
+    """Operations of all members together."""
+    with Team(members, work, 8) as team:
+        return rate(seconds, team.batch, lambda: team.step(0))
+
+
+def adding(lock, depth=1):
+    """Work that adds 1 to a number with the lock held, which is acquired so often."""
+    value = sharedctypes.RawValue("Q", 0)
+
+    def once(member, n):
+        for _ in range(n):
+            with lock:
+                value.value += 1
+
+    def twice(member, n):
+        for _ in range(n):
+            with lock:
+                with lock:
+                    value.value += 1
+
+    return once if depth == 1 else twice
+
+
+def sync_lock(seconds, size, workers):
+    return team_sum(seconds, size, adding(fork.Lock()))
+
+
+def sync_rlock(seconds, size, workers):
+    return team_sum(seconds, size, adding(fork.RLock(), 2))
+
+
+def sync_semaphore(seconds, size, workers):
+    return team_sum(seconds, size, adding(fork.Semaphore(1)))
+
+
+def value_add(seconds, size, workers):
+    value = fork.Value("q", 0)
+
+    def work(member, n):
+        for _ in range(n):
+            with value.get_lock():
+                value.value += 1
+
+    return team_sum(seconds, size, work)
+
+
+def barrier(seconds, size, workers):
+    gate = fork.Barrier(size)
+
+    def work(member, n):
+        for _ in range(n):
+            gate.wait()
+
+    return team_steps(seconds, size, work)
+
+
+def condition(seconds, size, workers):
+    turn, changed = sharedctypes.RawValue("Q", 0), fork.Condition(fork.Lock())
+
+    def work(member, n):
+        for _ in range(n):
+            with changed:
+                while turn.value % 2 != member:
+                    changed.wait()
+                turn.value += 1
+                changed.notify()
+
+    return team_steps(seconds, size, work)
+
+
+def event(seconds, size, workers):
+    """Of even and of odd rounds: the other one is clear before one is set."""
+    events, answers, rounds = (fork.Event(), fork.Event()), fork.Semaphore(0), [0]
+
+    def work(member, n):
+        for _ in range(n):
+            rounds[0] += 1
+            if member > 0:
+                events[rounds[0] % 2].wait()
+                answers.release()
+                continue
+            events[(rounds[0] + 1) % 2].clear()
+            events[rounds[0] % 2].set()
+            for _ in range(size):
+                answers.acquire()
+
+    return team_steps(seconds, size + 1, work)
+
+
 MEASUREMENTS = {
     "process": process,
     "pool-map": pool_map,
@@ -174,11 +313,20 @@ MEASUREMENTS = {
     "pool-cold": pool_cold,
     "pipe-trip": pipe_trip,
     "pipe-send": pipe_send,
+    "lock": sync_lock,
+    "rlock": sync_rlock,
+    "semaphore": sync_semaphore,
+    "value": value_add,
+    "barrier": barrier,
+    "condition": condition,
+    "event": event,
 }
 
 
 def run(name, seconds, size, workers, cpus):
-    if cpus != "-":
+    global pinned
+    pinned = cpus != "-"
+    if pinned:
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
     try:
         return MEASUREMENTS[name](float(seconds), int(size), int(workers))
