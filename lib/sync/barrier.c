@@ -350,9 +350,9 @@ static int attempt(struct visit *v, int (*action)(void *arg), void *arg, uint32_
 	default:
 		break;
 	}
-	/* The action of a cycle that others are in. */
+	/* The action of a cycle that others are in; if they are all dead nobody else looks for that. */
 	if (arrived >= parties) {
-		rc = evcount_await(&v->barrier->sleepers, state_changed, v, deadline);
+		rc = evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_dead, v, deadline);
 		return rc < 0 ? rc : 1;
 	}
 	store_release(&v->place->cycle, v->cycle);
