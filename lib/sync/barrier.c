@@ -425,9 +425,10 @@ static bool is_whole(uint64_t state)
 	return state_phase(state) == FILLING || state_phase(state) == LEAVING;
 }
 
+/* Also if nobody has arrived: one who died before it was counted may be written down in this cycle. */
 static bool needs_reset(uint64_t state)
 {
-	return state_phase(state) != LEAVING && !(state_phase(state) == FILLING && state_arrived(state) == 0);
+	return state_phase(state) != LEAVING;
 }
 
 int ipck_barrier_abort(struct ipck_barrier *barrier)
