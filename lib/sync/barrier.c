@@ -267,14 +267,6 @@ static bool can_begin_without_dead(void *arg)
 	return begin_next(arg, true);
 }
 
-/* Of a cycle that is full nobody may be left to look but who waits for the next. */
-static bool look_for_dead_of_full(void *arg)
-{
-	const struct visit *v = arg;
-
-	return any_is_dead(v->barrier, v->cycle) && break_cycle(v->barrier, v->cycle, DEAD);
-}
-
 /* Until those of a cycle that was reset have left. */
 static int wait_for_reset(struct visit *v, struct ipck_deadline deadline)
 {
@@ -358,9 +350,9 @@ static int attempt(struct visit *v, int (*action)(void *arg), void *arg, uint32_
 	default:
 		break;
 	}
-	/* The action of a cycle that others are in. */
+	/* The action of a cycle that others are in; if they are all dead nobody else looks for that. */
 	if (arrived >= parties) {
-		rc = evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_dead_of_full, v, deadline);
+		rc = evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_dead, v, deadline);
 		return rc < 0 ? rc : 1;
 	}
 	store_release(&v->place->cycle, v->cycle);
@@ -433,9 +425,10 @@ static bool is_whole(uint64_t state)
 	return state_phase(state) == FILLING || state_phase(state) == LEAVING;
 }
 
+/* Also if nobody has arrived: one who died before it was counted may be written down in this cycle. */
 static bool needs_reset(uint64_t state)
 {
-	return state_phase(state) != LEAVING && !(state_phase(state) == FILLING && state_arrived(state) == 0);
+	return state_phase(state) != LEAVING;
 }
 
 int ipck_barrier_abort(struct ipck_barrier *barrier)
