@@ -135,11 +135,7 @@ inline find_oldest(before)
 	p = NONE;
 	for (i : 0 .. CAPACITY - 1) {
 		if
-#ifdef TO_ANY
-		:: waits(i) && (p == NONE || number[i] < number[p]) -> p = i
-#else
 		:: waits(i) && number[i] < (p == NONE -> before : number[p]) -> p = i
-#endif
 		:: else
 		fi
 	}
@@ -193,20 +189,11 @@ inline give(grant)
 
 inline end_debt(first, n)
 {
-#ifdef DEBT_ENDS_FIRST
-	atomic { g = first + n; debt = 0; debt_first = 0 };
-	if
-	:: next < g -> next = g
-	:: else
-	fi;
-	g = 0
-#else
 	if
 	:: next < first + n -> next = first + n
 	:: else
 	fi;
 	atomic { debt = 0; debt_first = 0 }
-#endif
 }
 
 inline pay_debt()
@@ -242,9 +229,6 @@ inline pass_on()
 		if
 		:: word[k] == PASSING ->
 			atomic { find_grant(number[k], false); g = number[k] };
-#ifdef PASS_FREED
-			atomic { word[k] = FREE; number[k] = 0 };
-#endif
 			if
 			:: p == NONE -> give(g)
 			:: else
