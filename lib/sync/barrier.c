@@ -119,12 +119,16 @@ static struct place *place_of_dead(struct barrier *b, uint64_t me)
 {
 	for (uint32_t i = 0; i < b->places; i++) {
 		struct place *p = &b->place[i];
-		uint64_t owner = load_acquire(&p->owner);
+		uint64_t owner = load_acquire(&p->owner), cycle;
 
 		if (owner == 0 || owner == me || !ident_word_dead(owner))
 			continue;
+		cycle = load_acquire(&p->cycle);
+		/* Of the dead one, not of one alive who has taken the place meanwhile. */
+		if (load_acquire(&p->owner) != owner)
+			continue;
 		/* Or its death would be forgotten. */
-		break_cycle(b, load_relaxed(&p->cycle), DEAD);
+		break_cycle(b, cycle, DEAD);
 		if (cas_acquire(&p->owner, &owner, me)) {
 			store_relaxed(&p->cycle, UINT64_C(0));
 			return p;
@@ -227,6 +231,14 @@ static bool state_changed(void *arg)
 	const struct visit *v = arg;
 
 	return load_seq(&v->barrier->state) != v->state;
+}
+
+/* Those who wait in the cycle look too, but they may all be dead, or none but who acts. */
+static bool look_for_any_dead(void *arg)
+{
+	const struct visit *v = arg;
+
+	return any_is_dead(v->barrier, v->cycle) && break_cycle(v->barrier, v->cycle, DEAD);
 }
 
 /* Whether those of the cycle that is left have gone; who may ask the kernel passes over the dead. */
@@ -352,7 +364,7 @@ static int attempt(struct visit *v, int (*action)(void *arg), void *arg, uint32_
 	}
 	/* The action of a cycle that others are in. */
 	if (arrived >= parties) {
-		rc = evcount_await(&v->barrier->sleepers, state_changed, v, deadline);
+		rc = evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_any_dead, v, deadline);
 		return rc < 0 ? rc : 1;
 	}
 	store_release(&v->place->cycle, v->cycle);
