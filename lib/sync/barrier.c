@@ -273,6 +273,19 @@ static int wait_for_reset(struct visit *v, struct ipck_deadline deadline)
 	return evcount_await_looking(&v->barrier->sleepers, can_begin, can_begin_without_dead, v, deadline);
 }
 
+static bool look_for_any_dead(void *arg)
+{
+	const struct visit *v = arg;
+
+	return any_is_dead(v->barrier, v->cycle) && break_cycle(v->barrier, v->cycle, DEAD);
+}
+
+/* Of a cycle that others are in: of whom nobody may be left to look behind the one that acts. */
+static int wait_for_action(struct visit *v, struct ipck_deadline deadline)
+{
+	return evcount_await_looking(&v->barrier->sleepers, state_changed, look_for_any_dead, v, deadline);
+}
+
 /* ---- arriving ---- */
 
 static bool is_long_ago(int64_t begun)
@@ -350,9 +363,8 @@ static int attempt(struct visit *v, int (*action)(void *arg), void *arg, uint32_
 	default:
 		break;
 	}
-	/* The action of a cycle that others are in. */
 	if (arrived >= parties) {
-		rc = evcount_await(&v->barrier->sleepers, state_changed, v, deadline);
+		rc = wait_for_action(v, deadline);
 		return rc < 0 ? rc : 1;
 	}
 	store_release(&v->place->cycle, v->cycle);
