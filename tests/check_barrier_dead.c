@@ -92,10 +92,11 @@ START_TEST(many_deaths)
 	for (int i = 0; i < 8; i++)
 		if (i != 3)
 			kill(pids[i], SIGKILL);
-	test_join(pids[3]);
+	/* Without pidfds the dead are dead when they are reaped. */
 	for (int i = 0; i < 8; i++)
 		if (i != 3)
 			test_kill(pids[i]);
+	test_join(pids[3]);
 	mend(g);
 }
 END_TEST

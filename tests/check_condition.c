@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Conditions, among threads and among processes.  More of notify: check_condition_notify.c; of the dead: check_condition_dead.c. */
+/* Conditions, among threads and among processes; see check_condition_notify.c and check_condition_dead.c too. */
 #include <ipckit/condition.h>
 
 #include "waiters.h"
