@@ -249,12 +249,10 @@ END_TEST
 static void interrupt_who_waits(unsigned i, void *arg)
 {
 	struct scene *s = arg;
-	pid_t pid = (pid_t)load_acquire(&s->taken);
 
 	if (i == 0) {
-		while ((pid = (pid_t)load_acquire(&s->taken)) == 0 || waiting(s) == 0)
-			usleep(100);
-		ck_that(kill(pid, SIGUSR1) == 0);
+		TEST_UNTIL(load_acquire(&s->taken) && waiting(s) == 1);
+		ck_that(kill((pid_t)load_acquire(&s->taken), SIGUSR1) == 0);
 		return;
 	}
 	let_signals_interrupt();
