@@ -204,6 +204,30 @@ START_TEST(a_grant_passes_to_nobody_who_came_later)
 }
 END_TEST
 
+/* Of two grants that are found at once only one was given when others waited. */
+START_TEST(nor_if_another_grant_passes_on)
+{
+	struct scene *s = make_scene();
+	pid_t first = start_stopped_waiter(s, 0), second, next, last;
+
+	notify(s, 1);
+	second = start_stopped_waiter(s, 1);
+	next = start_waiter(s, 2);
+	last = start_waiter(s, 3);
+	notify(s, 1);
+	ck_assert_uint_eq(waiting(s), 2);
+	test_kill(first);
+	test_kill(second);
+	test_join(next);
+	all_came_back(s, 1);
+	ck_assert_uint_eq(waiting(s), 1);
+	notify(s, 1);
+	test_join(last);
+	all_came_back(s, 2);
+	clear_and_end(s);
+}
+END_TEST
+
 START_TEST(one_that_is_stopped_keeps_its_grant)
 {
 	struct scene *s = make_scene();
@@ -454,6 +478,7 @@ int main(void)
 	tcase_add_test(tc, a_grant_passes_on_through_several_dead);
 	tcase_add_test(tc, several_grants_pass_on);
 	tcase_add_test(tc, a_grant_passes_to_nobody_who_came_later);
+	tcase_add_test(tc, nor_if_another_grant_passes_on);
 	tcase_add_test(tc, one_that_is_stopped_keeps_its_grant);
 	tc = test_case(s, "holders");
 	tcase_add_loop_test(tc, the_holder_dies_with_the_lock, 0, LOCK_KINDS);
