@@ -115,16 +115,24 @@ static struct place *free_place(struct barrier *b, uint64_t me)
 	return NULL;
 }
 
+/* False: it is not that owner's any more, nor then the cycle: another has taken it over, and may have arrived. */
+static bool cycle_of(const struct place *p, uint64_t owner, uint64_t *cycle)
+{
+	*cycle = load_acquire(&p->cycle);
+	return load_relaxed(&p->owner) == owner;
+}
+
 static struct place *place_of_dead(struct barrier *b, uint64_t me)
 {
 	for (uint32_t i = 0; i < b->places; i++) {
 		struct place *p = &b->place[i];
-		uint64_t owner = load_acquire(&p->owner);
+		uint64_t owner = load_acquire(&p->owner), cycle;
 
 		if (owner == 0 || owner == me || !ident_word_dead(owner))
 			continue;
 		/* Or its death would be forgotten. */
-		break_cycle(b, load_relaxed(&p->cycle), DEAD);
+		if (cycle_of(p, owner, &cycle))
+			break_cycle(b, cycle, DEAD);
 		if (cas_acquire(&p->owner, &owner, me)) {
 			store_relaxed(&p->cycle, UINT64_C(0));
 			return p;
@@ -143,9 +151,9 @@ static void free_up(struct place *p)
 
 static bool is_dead_of(const struct place *p, uint64_t cycle)
 {
-	uint64_t owner = load_acquire(&p->owner);
+	uint64_t owner = load_acquire(&p->owner), own;
 
-	return owner != 0 && load_acquire(&p->cycle) == cycle && ident_word_dead(owner);
+	return owner != 0 && cycle_of(p, owner, &own) && own == cycle && ident_word_dead(owner);
 }
 
 /*
