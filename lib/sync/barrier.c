@@ -39,6 +39,8 @@
 #include "base/name.h"
 #include "base/spin.h"
 
+#define SEARCHES 8
+
 static struct spinner spinner = SPINNER_INIT;
 
 static struct barrier *inner(const struct ipck_barrier *barrier)
@@ -101,11 +103,12 @@ static uint32_t home(const struct barrier *b, uint64_t me)
 	return (uint32_t)((n * PLACES_IN_LINE + n / 16) % b->places);
 }
 
+/* Several rounds: with as many who come and go as there are places the free one may be behind us each time. */
 static struct place *free_place(struct barrier *b, uint64_t me)
 {
 	uint32_t start = home(b, me);
 
-	for (uint32_t i = 0; i < b->places; i++) {
+	for (uint64_t i = 0; i < (uint64_t)b->places * SEARCHES; i++) {
 		struct place *p = &b->place[(start + i) % b->places];
 		uint64_t nobody = 0;
 
@@ -115,16 +118,24 @@ static struct place *free_place(struct barrier *b, uint64_t me)
 	return NULL;
 }
 
+/* False: it is not that owner's any more, nor then the cycle: another has taken it over, and may have arrived. */
+static bool cycle_of(const struct place *p, uint64_t owner, uint64_t *cycle)
+{
+	*cycle = load_acquire(&p->cycle);
+	return load_relaxed(&p->owner) == owner;
+}
+
 static struct place *place_of_dead(struct barrier *b, uint64_t me)
 {
 	for (uint32_t i = 0; i < b->places; i++) {
 		struct place *p = &b->place[i];
-		uint64_t owner = load_acquire(&p->owner);
+		uint64_t owner = load_acquire(&p->owner), cycle;
 
 		if (owner == 0 || owner == me || !ident_word_dead(owner))
 			continue;
 		/* Or its death would be forgotten. */
-		break_cycle(b, load_relaxed(&p->cycle), DEAD);
+		if (cycle_of(p, owner, &cycle))
+			break_cycle(b, cycle, DEAD);
 		if (cas_acquire(&p->owner, &owner, me)) {
 			store_relaxed(&p->cycle, UINT64_C(0));
 			return p;
@@ -143,9 +154,9 @@ static void free_up(struct place *p)
 
 static bool is_dead_of(const struct place *p, uint64_t cycle)
 {
-	uint64_t owner = load_acquire(&p->owner);
+	uint64_t owner = load_acquire(&p->owner), own;
 
-	return owner != 0 && load_acquire(&p->cycle) == cycle && ident_word_dead(owner);
+	return owner != 0 && cycle_of(p, owner, &own) && own == cycle && ident_word_dead(owner);
 }
 
 /*
