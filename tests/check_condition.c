@@ -10,16 +10,17 @@
 static __thread void (*before_acquire)(struct scene *s);
 static struct scene *scene;
 
-int __real_sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline);
-int __wrap_sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline);
-int __wrap_sealed_lock_acquire(struct lock *lock, struct ipck_deadline deadline)
+/* The first thing that an acquire does. */
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
 	void (*hook)(struct scene *s) = before_acquire;
 
 	before_acquire = NULL;
 	if (hook)
 		hook(scene);
-	return __real_sealed_lock_acquire(lock, deadline);
+	return __real_pthread_mutex_trylock(mutex);
 }
 
 static void start(struct scene *s)
