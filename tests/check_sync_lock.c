@@ -39,6 +39,26 @@ START_TEST(twice_by_one_thread)
 }
 END_TEST
 
+/* acquire and release are macros, too; these are the functions. */
+START_TEST(by_the_functions)
+{
+	int (*acquire_it)(struct ipck_lock *lock, struct ipck_deadline deadline) = ipck_lock_acquire;
+	int (*release_it)(struct ipck_lock *lock) = ipck_lock_release;
+	struct state *s = make_state(false);
+	struct ipck_lock blank = {{0}};
+
+	ck_assert_int_eq(acquire_it(&s->lock, IPCK_FOREVER), 0);
+	ck_err(acquire_it(&s->lock, IPCK_FOREVER), EDEADLK);
+	ck_err(ipck_lock_acquire(&s->lock, IPCK_FOREVER), EDEADLK);
+	ck_ok(release_it(&s->lock));
+	ck_err(release_it(&s->lock), EPERM);
+	ck_err(acquire_it(&blank, IPCK_NOWAIT), EINVAL);
+	ck_err(release_it(&blank), EINVAL);
+	is_free(s);
+	fini(s);
+}
+END_TEST
+
 START_TEST(an_rlock_counts)
 {
 	struct ipck_rlock *l = &make_state(true)->rlock;
@@ -329,6 +349,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, acquired_and_released, 0, 2);
 	tcase_add_test(tc, twice_by_one_thread);
+	tcase_add_test(tc, by_the_functions);
 	tcase_add_test(tc, an_rlock_counts);
 	tcase_add_test(tc, an_rlock_does_not_overflow);
 	tcase_add_test(tc, misuse_is_told);

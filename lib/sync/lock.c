@@ -82,14 +82,22 @@ void ipck_lock_fini(struct ipck_lock *lock)
 	sealed_lock_fini(inner(lock));
 }
 
-int ipck_lock_acquire(struct ipck_lock *lock, struct ipck_deadline deadline)
+/* In parentheses those that are macros, too. */
+int (ipck_lock_acquire)(struct ipck_lock *lock, struct ipck_deadline deadline)
 {
 	struct lock *l = inner(lock);
 
 	return sealed_is(&l->kind, SEALED_LOCK) ? sealed_lock_acquire(l, deadline) : -EINVAL;
 }
 
-int ipck_lock_release(struct ipck_lock *lock)
+int ipck_lock_otherwise(struct ipck_lock *lock, int rc, struct ipck_deadline deadline)
+{
+	struct lock *l = inner(lock);
+
+	return sealed_lock_told(l, rc == 0 ? 0 : lock_otherwise(&l->robust, rc, deadline));
+}
+
+int (ipck_lock_release)(struct ipck_lock *lock)
 {
 	struct lock *l = inner(lock);
 

@@ -32,6 +32,11 @@ struct lock {
 } SEALED;
 
 SEALED_FITS(struct lock, struct ipck_lock);
+#ifdef IPCK_LOCK_KIND
+_Static_assert(IPCK_LOCK_KIND == SEALED_LOCK, "what ipckit/lock.h shows");
+_Static_assert(offsetof(struct ipck_lock_inside, untold) == offsetof(struct lock, untold), "the same");
+_Static_assert(offsetof(struct ipck_lock_inside, mutex) == offsetof(struct lock, robust.mutex), "the same");
+#endif
 SEALED_FITS(struct lock, struct ipck_rlock);
 
 int sealed_lock_init(struct lock *lock, enum sealed_kind kind);
