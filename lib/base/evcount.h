@@ -33,7 +33,9 @@
  * notifier's compare-and-swap tells whether somebody came in between.  A notifier
  * moves the sequence by one and wakes n.  If the kernel woke fewer than n, nobody
  * is left who slept on an older sequence, so the bound becomes 0, unless the word
- * has changed since (a newcomer, or another notifier who does the same).
+ * has changed since (a newcomer, or another notifier who does the same).  If it woke n
+ * these were the oldest, as the kernel wakes in the order of going to sleep.  (Not so
+ * sleepers of different real-time priorities: then a wake-up may be lost to the tick.)
  *
  * A kill leaves:
  * - a waiter killed anywhere: the bound too high by one.  The next notify makes
