@@ -325,6 +325,23 @@ START_TEST(each_place_of_the_dead_can_be_had)
 }
 END_TEST
 
+/* Who stands before the dead one does not look. */
+START_TEST(a_death_beside_one_that_is_stopped)
+{
+	static const int killed[] = {0, 0, 1, 1, 2, 2}, stopped[] = {1, 2, 0, 2, 0, 1};
+	struct gate *g = make_gate(5);
+	pid_t pids[3];
+
+	for (int i = 0; i < 3; i++)
+		pids[i] = i == killed[_i] || i == stopped[_i] ? start_waiter(g) : start_victim_of_a_death(g);
+	stop(pids[stopped[_i]]);
+	test_kill(pids[killed[_i]]);
+	test_join(pids[3 - killed[_i] - stopped[_i]]);
+	test_kill(pids[stopped[_i]]);
+	mend(g);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("barrier and death");
@@ -332,6 +349,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, a_death_breaks_it_for_those_who_wait, 0, 4);
 	tcase_add_test(tc, many_deaths);
+	tcase_add_loop_test(tc, a_death_beside_one_that_is_stopped, 0, 6);
 	tcase_add_test(tc, a_process_that_was_several_parties);
 	tc = test_case(s, "later");
 	tcase_add_test(tc, a_ghost_does_not_complete_a_cycle);

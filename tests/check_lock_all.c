@@ -2,6 +2,11 @@
 /* Many locks at once: all or none, in whatever order, and no death untold. */
 #include "locks.h"
 
+#include <fcntl.h>
+#include <ipckit/shm.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "sync/lock.h"
 
 #define MOST 1024
@@ -432,10 +437,55 @@ START_TEST(a_stranded_one)
 }
 END_TEST
 
-int main(void)
+/* ---- the same process, as another program: this one, run again with a descriptor ---- */
+
+static int init_second(const char *fd)
+{
+	struct ipck_shm *shm;
+	struct ipck_lock *pair;
+
+	if (ipck_shm_open_fd(&shm, atoi(fd), NULL) < 0)
+		return 2;
+	pair = ipck_shm_data(shm);
+	return ipck_lock_init(&pair[1]) < 0;
+}
+
+static void init_first_and_execute(void *arg)
+{
+	struct ipck_lock *pair = ipck_shm_data(arg);
+	char fd[16];
+
+	ck_that(ipck_lock_init(&pair[0]) == 0);
+	ck_that(fcntl(ipck_shm_fd(arg), F_SETFD, 0) == 0);
+	snprintf(fd, sizeof(fd), "%d", ipck_shm_fd(arg));
+	execl("/proc/self/exe", "again", fd, NULL);
+	ck_that(!"executed");
+}
+
+/* Their ids are different, though pid, start and how many were made before are the same. */
+START_TEST(of_one_process_that_was_two_programs)
+{
+	struct ipck_shm *shm;
+	struct ipck_lock *pair;
+
+	ck_ok(ipck_shm_create(&shm, NULL, 2 * sizeof(*pair), NULL));
+	pair = ipck_shm_data(shm);
+	test_join(test_fork(init_first_and_execute, shm));
+	list[0] = &pair[0];
+	list[1] = &pair[1];
+	ck_ok(ipck_lock_acquire_all(list, 2, far_off()));
+	ck_ok(ipck_lock_release_all(list, 2));
+	ipck_shm_close(shm);
+}
+END_TEST
+
+int main(int argc, char **argv)
 {
 	Suite *s = suite_create("lock_all");
 	TCase *tc = test_case(s, "one");
+
+	if (argc == 2 && strcmp(argv[0], "again") == 0)
+		return init_second(argv[1]);
 
 	tcase_add_test(tc, as_many_as_there_are);
 	tcase_add_test(tc, none_at_all);
@@ -443,6 +493,7 @@ int main(void)
 	tcase_add_test(tc, what_is_no_lock);
 	tcase_add_test(tc, twice_or_held_already);
 	tcase_add_test(tc, release_all_that_can_be);
+	tcase_add_test(tc, of_one_process_that_was_two_programs);
 	tc = test_case(s, "many");
 	tcase_add_test(tc, none_if_not_all);
 	tcase_add_test(tc, held_already_and_by_somebody_else);

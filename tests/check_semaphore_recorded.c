@@ -363,6 +363,37 @@ START_TEST(fini_while_held)
 }
 END_TEST
 
+/* Takes a permit for a moment, again and again, until somebody was told of the death. */
+static void circulate(unsigned i, void *arg)
+{
+	const struct timespec moment = {.tv_nsec = 2000000};
+	struct state *s = arg;
+
+	(void)i;
+	while (!load_acquire(&s->told)) {
+		int rc = ipck_semaphore_acquire(&s->semaphore, far_off());
+
+		ck_that(rc >= 0);
+		nanosleep(&moment, NULL);
+		if (rc == IPCK_OWNER_DIED)
+			store_release(&s->told, 1);
+		ck_that(ipck_semaphore_release(&s->semaphore, 1) == 0);
+	}
+}
+
+/* Who waits is told all the time, and finds that others were faster: the dead one's is not forgotten. */
+START_TEST(it_comes_back_while_others_circulate)
+{
+	struct state *s = make_state(2);
+	pid_t holder = start_holder(s, 1);
+
+	test_kill(holder);
+	test_processes(3, circulate, s);
+	take(s, 2, 0);
+	none_is_left(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("semaphore_recorded");
@@ -379,6 +410,7 @@ int main(void)
 	tcase_add_test(tc, those_of_the_dead);
 	tcase_add_test(tc, stopped_is_not_dead);
 	tcase_add_test(tc, they_come_to_who_sleeps);
+	tcase_add_test(tc, it_comes_back_while_others_circulate);
 	tcase_add_test(tc, killed_waiters_take_nothing);
 	tcase_add_test(tc, kills_at_random);
 	tcase_add_test(tc, fini_while_held);

@@ -42,26 +42,29 @@ int evcount_wait_slice(struct evcount *e, uint32_t key, struct ipck_deadline dea
 int evcount_await_looking(struct evcount *e, bool (*test)(void *arg), bool (*look)(void *arg), void *arg,
                           struct ipck_deadline deadline)
 {
-	int64_t slice = look ? FIRST_LOOK_NS : TICK_NS;
+	int64_t slice = look ? FIRST_LOOK_NS : TICK_NS, due;
 	uint32_t key;
 	int rc = 0;
 
 	if (test(arg))
 		return 0;
+	due = look ? clock_now() + slice : 0;
 	key = evcount_prepare(e);
 	while (!test(arg)) {
 		rc = evcount_wait_slice(e, key, deadline, slice);
 		/* Registered for one sequence: after a tick we still are. */
-		if (rc == 0 && (uint32_t)load_relaxed(&e->word) != key) {
+		if (rc == 0 && (uint32_t)load_relaxed(&e->word) != key)
 			key = evcount_prepare(e);
-			continue;
+		/* Also if all the time others are told, and take what the dead do not have. */
+		if (look && (rc < 0 || clock_now() >= due)) {
+			/* Not again after it was true: it may have taken something. */
+			if (test(arg) || look(arg))
+				rc = 1;
+			slice = MIN(2 * slice, TICK_NS);
+			due = clock_now() + slice;
 		}
-		/* Not again after it was true: it may have taken something. */
-		if (look && (test(arg) || look(arg)))
-			rc = 1;
 		if (rc != 0)
 			break;
-		slice = MIN(2 * slice, TICK_NS);
 	}
 	evcount_cancel(e, key);
 	return MIN(rc, 0);

@@ -63,8 +63,8 @@ int evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct 
 
 /*
  * The same for a state that the dead hold up: look(arg), which may make system calls,
- * is asked after sleeps in which nothing was told, and before giving up; true ends the
- * wait with 0.
+ * is asked after 10 ms, then at doubling times up to a tick, and before giving up; true
+ * ends the wait with 0.
  */
 int evcount_await_looking(struct evcount *e, bool (*test)(void *arg), bool (*look)(void *arg), void *arg,
                           struct ipck_deadline deadline);

@@ -55,7 +55,8 @@ IPCK_API void ipck_lock_fini(struct ipck_lock *lock);
  * 0, or IPCK_OWNER_DIED: acquired.  -EDEADLK: this thread holds it already.
  * -ETIMEDOUT: the deadline passed.  -ECANCELED: the wait was interrupted.  -EINVAL: not
  * set up.  -ENOTRECOVERABLE: its holder is dead, and the kernel did not say so (it had
- * unmapped a lock that it held, or held more than 2,048); only init mends it.
+ * unmapped a lock that it held, held more than 2,048, or executed another program from a
+ * thread that was not its first); only init mends it.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_acquire(struct ipck_lock *lock, struct ipck_deadline deadline);
 
@@ -111,7 +112,7 @@ static inline int ipck_lock_release_inline(struct ipck_lock *lock)
  * this thread.  -EINVAL: too many, or one is NULL or not set up.  Else as ipck_lock_acquire.
  *
  * release_all releases all that it can, the last named first, and returns 0 or the error
- * that came first.
+ * of the first named that had one.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_lock_acquire_all(struct ipck_lock *const locks[], size_t n,
                                                    struct ipck_deadline deadline);

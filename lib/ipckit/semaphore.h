@@ -8,7 +8,7 @@
  * bounded   the same, but a release above the bound is an error, for certain.
  * recorded  each permit belongs to the process that acquired it, whichever of its
  *           threads: only that process can release it, and if it dies others get it, with
- *           IPCK_OWNER_DIED: at once who comes, within 250 ms who waits.  A forked child
+ *           IPCK_OWNER_DIED: at once with IPCK_NOWAIT, within 250 ms who waits.  A forked child
  *           has none of its parent's; execve keeps them.
  *
  * What a killed process had acquired of a plain or bounded one is gone.  One that is killed

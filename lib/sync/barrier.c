@@ -40,6 +40,7 @@
 #include "base/spin.h"
 
 #define SEARCHES 8
+#define LOOKED_AT 8 /* of the others, at each look for the dead */
 
 static struct spinner spinner = SPINNER_INIT;
 
@@ -159,23 +160,6 @@ static bool is_dead_of(const struct place *p, uint64_t cycle)
 	return owner != 0 && cycle_of(p, owner, &own) && own == cycle && ident_word_dead(owner);
 }
 
-/*
- * The next one of this cycle behind ours.  All that wait look at their next, so that
- * behind each that is dead somebody looks who is not.
- */
-static bool next_is_dead(const struct barrier *b, const struct place *own, uint64_t cycle)
-{
-	uint32_t at = (uint32_t)(own - b->place);
-
-	for (uint32_t i = 1; i < b->places; i++) {
-		const struct place *p = &b->place[(at + i) % b->places];
-
-		if (load_acquire(&p->owner) != 0 && load_acquire(&p->cycle) == cycle)
-			return is_dead_of(p, cycle);
-	}
-	return false;
-}
-
 static bool any_is_dead(const struct barrier *b, uint64_t cycle)
 {
 	for (uint32_t i = 0; i < b->places; i++)
@@ -191,6 +175,7 @@ struct visit {
 	struct place *place;
 	uint64_t cycle;
 	uint64_t state; /* seen, for a wait until it is another */
+	uint32_t behind; /* so many places behind ours the next look begins */
 };
 
 /* How the cycle went on: 1, not yet; 0; or an error. */
@@ -215,11 +200,35 @@ static bool has_outcome(void *arg)
 	return outcome(arg) <= 0;
 }
 
+/*
+ * Each who waits looks at the next few of this cycle behind its own place, and at its next
+ * look at those that follow: so that each dead one is seen soon by somebody who looks, and
+ * in the end by all, as the nearest ones may be stopped.
+ */
+static bool next_are_dead(struct visit *v)
+{
+	const struct barrier *b = v->barrier;
+	uint32_t own = (uint32_t)(v->place - b->place), left = LOOKED_AT;
+
+	while (left > 0 && ++v->behind < b->places) {
+		const struct place *p = &b->place[(own + v->behind) % b->places];
+
+		if (load_acquire(&p->owner) == 0 || load_acquire(&p->cycle) != v->cycle)
+			continue;
+		if (is_dead_of(p, v->cycle))
+			return true;
+		left--;
+	}
+	if (v->behind >= b->places)
+		v->behind = 0;
+	return false;
+}
+
 static bool look_for_dead(void *arg)
 {
-	const struct visit *v = arg;
+	struct visit *v = arg;
 
-	return next_is_dead(v->barrier, v->place, v->cycle) && break_cycle(v->barrier, v->cycle, DEAD);
+	return next_are_dead(v) && break_cycle(v->barrier, v->cycle, DEAD);
 }
 
 static int wait_for_others(struct visit *v, struct ipck_deadline deadline)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/ident.h"
 
 /* A bijection of 64 bits: what differs stays different, and looks like chance. */
@@ -13,12 +14,13 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* Different for all locks of a process, and of another's with the odds of 64 bits. */
+/* Different for all locks of a process, and of another's, or of the same before it executed this program, with the
+ * odds of 64 bits. */
 static uint64_t new_id(void)
 {
 	static uint64_t made;
 
-	return mix(ident_word()) + mix(add_relaxed(&made, 1));
+	return mix(ident_word()) + mix(mix((uint64_t)clock_now()) + add_relaxed(&made, 1));
 }
 
 int sealed_lock_init(struct lock *lock, enum sealed_kind kind)

@@ -93,7 +93,7 @@ struct attempt {
 
 static bool take_one(struct semaphore *s)
 {
-	uint32_t value = load_relaxed(&s->value);
+	uint32_t value = load_seq(&s->value);
 
 	while (value > 0)
 		if (cas_acquire(&s->value, &value, value - 1))
@@ -109,7 +109,7 @@ static bool take_free(struct semaphore *s, uint64_t me)
 	for (uint32_t i = 0; i < s->permits; i++) {
 		uint64_t *owner = &s->owner[(start + i) % s->permits], nobody = 0;
 
-		if (load_relaxed(owner) == 0 && cas_acquire(owner, &nobody, me))
+		if (load_seq(owner) == 0 && cas_acquire(owner, &nobody, me))
 			return true;
 	}
 	return false;
