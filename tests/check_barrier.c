@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Barriers, among threads and among processes.  What breaks and mends them: check_barrier_break.c. */
 #include <ipckit/barrier.h>
+#include <stdlib.h>
 
 #include "gate.h"
 
@@ -73,6 +74,35 @@ START_TEST(again_and_again)
 	for (uint32_t n = 0; n < GATE_CYCLES; n++)
 		ck_assert_uint_eq(g->indices[n], 0x11111);
 	end_gate(g);
+}
+END_TEST
+
+/* Of two parties one is never a cycle ahead of the other. */
+struct pair {
+	struct gate gate;
+	uint64_t cycles, phase[2];
+};
+
+static void meet_very_often(unsigned i, void *arg)
+{
+	struct pair *p = arg;
+
+	for (uint64_t n = 1; n <= p->cycles; n++) {
+		store_release(&p->phase[i], n);
+		ck_that(ipck_barrier_wait(p->gate.b, NULL, far_off()) >= 0);
+		ck_that(load_acquire(&p->phase[!i]) - n <= 1);
+	}
+}
+
+START_TEST(a_million_times)
+{
+	struct pair *p = test_shared(sizeof(*p));
+
+	p->gate.b = &p->gate.first;
+	p->cycles = getenv("IPCK_LONG") ? 1000000 : 20000;
+	ck_ok(ipck_barrier_init(p->gate.b, 2, NULL));
+	test_processes(2, meet_very_often, p);
+	end_gate(&p->gate);
 }
 END_TEST
 
@@ -354,6 +384,7 @@ int main(void)
 	tcase_add_test(tc, what_is_not_set_up);
 	tc = test_case(s, "cycles");
 	tcase_add_loop_test(tc, again_and_again, 0, PARTY_WAYS);
+	tcase_add_test(tc, a_million_times);
 	tcase_add_test(tc, a_party_alone);
 	tcase_add_loop_test(tc, the_index_is_the_order_of_arrival, 0, PARTY_WAYS);
 	tcase_add_loop_test(tc, more_than_64, 0, PARTY_WAYS);
