@@ -135,7 +135,11 @@ inline find_oldest(before)
 	p = NONE;
 	for (i : 0 .. CAPACITY - 1) {
 		if
+#ifdef TO_LATER
+		:: waits(i) && number[i] < (p == NONE -> NUMBERS : number[p]) -> p = i
+#else
 		:: waits(i) && number[i] < (p == NONE -> before : number[p]) -> p = i
+#endif
 		:: else
 		fi
 	}
@@ -201,9 +205,12 @@ inline pay_debt()
 	if
 	:: debt == 0
 	:: else ->
-		g = debt_first;
+		atomic { g = debt_first; k = debt };
+#ifdef END_DEBT_FIRST
+		end_debt(g, k);
+#endif
 		do
-		:: g < debt_first + debt ->
+		:: k > 0 ->
 			atomic { find_grant(g, true) };
 			if
 #ifdef PAY_TWICE
@@ -213,10 +220,12 @@ inline pay_debt()
 			:: else
 #endif
 			fi;
-			g++
+			atomic { g++; k-- }
 		:: else -> break
 		od;
+#ifndef END_DEBT_FIRST
 		end_debt(debt_first, debt);
+#endif
 		g = 0
 	fi
 }
@@ -229,6 +238,9 @@ inline pass_on()
 		if
 		:: word[k] == PASSING ->
 			atomic { find_grant(number[k], false); g = number[k] };
+#ifdef FREE_FIRST
+			atomic { word[k] = FREE; number[k] = 0 };
+#endif
 			if
 			:: p == NONE -> give(g)
 			:: else
@@ -244,8 +256,13 @@ inline pass_on()
 
 inline settle()
 {
+#ifdef PASS_FIRST
+	pass_on();
+	pay_debt()
+#else
 	pay_debt();
 	pass_on()
+#endif
 }
 
 inline bury()
@@ -379,7 +396,12 @@ inline wait_for_grant()
 	do
 	:: sleep_on();
 		acquire();
-#ifndef UNSETTLED
+#ifdef GRANTED_UNSETTLED
+		if
+		:: waits(own) -> settle()
+		:: else
+		fi;
+#elif !defined(UNSETTLED)
 		settle();
 #endif
 		if
