@@ -20,7 +20,7 @@
  *
  * Properties
  * - A tick is possible only when nothing else is; without a kill none is needed, and no
- *   more than one for each kill.
+ *   more than one for each kill.  One more in the end, for nothing, does no harm.
  * - A notification goes to one who waited when it was given, and to no other, once.
  * - Who waited when all were notified does not time out.
  * - In the end nobody waits for whom there was a notification that nobody else got.
@@ -238,9 +238,6 @@ inline pass_on()
 		if
 		:: word[k] == PASSING ->
 			atomic { find_grant(number[k], false); g = number[k] };
-#ifdef FREE_FIRST
-			atomic { word[k] = FREE; number[k] = 0 };
-#endif
 			if
 			:: p == NONE -> give(g)
 			:: else
@@ -256,13 +253,8 @@ inline pass_on()
 
 inline settle()
 {
-#ifdef PASS_FIRST
-	pass_on();
-	pay_debt()
-#else
 	pay_debt();
 	pass_on()
-#endif
 }
 
 inline bury()
@@ -329,7 +321,11 @@ inline looks_lost()
 		look = debt != 0;
 		for (i : 0 .. CAPACITY - 1) {
 			if
-			:: number[i] >= mine && (word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]])) -> look = true
+#ifdef TO_LATER
+		:: word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]]) -> look = true
+#else
+		:: number[i] >= mine && (word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]])) -> look = true
+#endif
 			:: else
 			fi
 		}
@@ -613,22 +609,25 @@ inline tick()
 	for (i : 1 .. WAITERS) {
 		ticked[i] = asleep[i]
 	}
-	ticks++;
-	assert(ticks <= kills)
 }
 
 proctype watch()
 {
 	byte i, n;
-	bool owed;
+	bool owed, once_more;
 
 end_watch:
 	do
 	:: atomic { timeout ->
 			look_around();
 			if
-			:: owed -> tick()
-			:: else -> assert(kills || given == 0); break
+			:: owed -> tick(); ticks++; assert(ticks <= kills)
+			:: else ->
+				assert(kills || given == 0);
+				if
+				:: kills && n && !once_more -> once_more = true; tick()
+				:: else -> break
+				fi
 			fi
 		}
 	od
