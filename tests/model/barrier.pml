@@ -3,30 +3,41 @@
  * Barriers (sync/barrier.c), as a model for spin.  tests/model.sh says which variants and
  * mutants there are, and runs them.
  *
- * One step is one access to shared memory or one system call; what is atomic beside it
- * is local, or a ghost.  All is sequentially consistent.  The event count is what
- * evcount.pml proves of it: a notify, one step, is seen by all who have prepared.  Not
- * here: spinning, the index, an action that fails (it breaks the cycle as an abort does).
+ * One step is one access to shared memory or one system call, with all that is local after
+ * it, and ghosts.  All is sequentially consistent.  The event count is what evcount.pml
+ * proves of it: a notify, one step, is seen by all who have prepared.  Not here: spinning,
+ * and the index.
  *
  *	PROCESSES  that wait at it, WAITS times each, whatever comes of it
  *	PARTIES    at least as many, or fewer
  *	PLACES     at least as many as processes, or ENOSPC is to be had
+ *	MIXED      all begin to look for a place at the same one
  *	ABORTS, RESETS
  *	           one more process does that, at any time, in any order
- *	TIMED      the first process may give up whenever it is about to sleep, or sleeps
- *	ACTION     the last to come does something before it releases the others
- *	EARLY      how often everybody looks for the dead though nobody has to
+ *	TIMED      that process may give up whenever it is about to sleep, or sleeps
+ *	ACTION     the last to come does something, or fails to, before it releases the others
+ *	EARLY      looks for the dead are at any time, not only when nothing else is possible
  *	KILLS      how many may be killed, each before any of its steps
  *
  * Who is killed does no further step, and only later it can be told that it is dead.
  *
+ * So that there are fewer states:
+ * - All processes are alike, so the first one is killed first, then the second.
+ * - Each begins to look for a place at one of its own, if there are enough, as the code
+ *   may.  With fewer places, or MIXED, all begin at the same.
+ * - A look when nobody can be told to be dead finds nothing, and is left out.
+ * - Owner and cycle of a place are read in one step where both orders mean the same: a
+ *   place is in no cycle when it gets free, nor gets into one that is left.
+ * - What is of no use any more is 0.
+ *
  * Properties
  * - A tick is possible only when nothing else is; without a kill none is needed, and no
  *   more than one for each kill.
- * - Who is released was in a cycle for which as many came as there are parties.
- * - The next cycle after a reset begins when nobody alive is in the one before.
+ * - A cycle ends when as many came as there are parties; or by a reset, and then nobody
+ *   alive is in it.  So who was in a cycle, and sees a later one, was released.
  * - Who looks for the dead of a cycle before it releases it finds them.
- * - A cycle is DEAD only if a process died that was in it, or was about to be.
+ * - A cycle is DEAD only if a process died that was in it, or was about to be, after its
+ *   last reset.
  * - In the end nobody waits but for parties that never come.
  */
 #ifndef PROCESSES
@@ -47,19 +58,22 @@
 #ifndef RESETS
 #define RESETS 0
 #endif
-#ifndef EARLY
-#define EARLY 0
-#endif
 #ifndef KILLS
 #define KILLS 0
 #endif
 
 #define CONTROL (PROCESSES + 1)
 #define IDS (PROCESSES + 2)
+#define bit(n) (1 << (n))
 #ifdef TIMED
-#define may_give_up(id) ((id) == 1)
+#define may_give_up(id) ((id) == TIMED)
 #else
 #define may_give_up(id) false
+#endif
+#if PLACES < PROCESSES || defined(MIXED)
+#define home 0
+#else
+#define home (me - 1)
 #endif
 
 /* A state: the phase in bits 0 and 1, how many have arrived in 2 and 3, the cycle above. */
@@ -74,181 +88,218 @@
 #define ARRIVED 4
 #define CYCLES 16
 
-/* Results of a wait, and not yet one. */
-#define AGAIN 1
-#define RELEASED 2
-#define ERROR 3
-
 /* ---- shared ---- */
 
 byte state = state_of(1, FILLING);
 byte owner[PLACES], cycle[PLACES];
-short told = -1; /* the event count: a bit for each whom a notify has told since it prepared */
-short ticked;
+byte untold; /* the event count: who has prepared, and no notify came since */
 
 /* ---- the kernel's ---- */
 
+byte ticked;
 bool gone[IDS]; /* killed */
 bool dead[IDS]; /* and it can be told */
 
 /* ---- ghosts ---- */
 
-short completed;        /* cycles for which all came */
-byte inside[IDS];       /* the cycle in which it has arrived and not yet left */
-byte came;              /* in this cycle */
-short died;             /* cycles in which somebody died */
-byte place_of[IDS];     /* 1 + its place */
-byte asleep[IDS];       /* 1: for its cycle, 2: until another goes on */
+byte inside[IDS]; /* the cycle in which it has arrived and not yet left */
+byte came;        /* in this cycle */
+bool died;        /* somebody, in this cycle */
+byte asleep[IDS]; /* 1: for its cycle, 2: until another goes on */
 bool done[IDS];
 byte kills, ticks;
 
-#define bit(n) (1 << (n))
+#define some_dead (dead[1] || dead[2])
+
+/* ---- changes of the state ---- */
 
 inline notify_all()
 {
-	told = -1
+	untold = 0
 }
 
-/* A change by compare-and-swap, with what it means. */
-inline to_next(from)
+#define is_inside(id) (!gone[id] && inside[id] == cycle_of(state))
+#define died_inside(id) (dead[id] && inside[id] == mine)
+#if PROCESSES == 2
+#define live_inside (is_inside(1) || is_inside(2))
+#define dead_inside (died_inside(1) || died_inside(2))
+#else
+#define live_inside (is_inside(1) || is_inside(2) || is_inside(3))
+#define dead_inside (died_inside(1) || died_inside(2) || died_inside(3))
+#endif
+
+/* Changes by compare-and-swap, with what they mean. */
+inline to_next()
 {
-	state = state_of(cycle_of(from) + 1, FILLING);
+	assert(came == PARTIES || !live_inside);
+	state = state_of(cycle_of(state) + 1, FILLING);
 	assert(cycle_of(state) < CYCLES);
+	came = 0;
+	died = false
+}
+
+inline to_phase(phase)
+{
+	state = state_of(cycle_of(state), phase);
 	came = 0
 }
-
-/* ---- places ---- */
-
-inline free_place()
-{
-	at = 0;
-	do
-	:: at < PLACES ->
-		if
-		:: atomic { owner[at] == 0 -> owner[at] = me; place_of[me] = at + 1; break } /* cas_acquire */
-		:: atomic { owner[at] != 0 -> at++ }
-		fi
-	:: else -> break
-	od
-}
-
-inline place_of_dead()
-{
-	at = 0;
-	do
-	:: at < PLACES ->
-		if
-		:: atomic { !dead[owner[at]] -> at++ }
-		:: atomic { dead[owner[at]] -> was = owner[at] };
-			atomic { mine = cycle[at] };
-#ifdef READ_UNPROVEN
-			skip;
-#else
-			if
-			:: owner[at] != was -> atomic { mine = 0; at++; was = 0 }; goto next_place
-			:: else
-			fi;
-#endif
-#ifndef FORGET
-			break_cycle(mine, DEAD);
-#endif
-			if
-			:: atomic { owner[at] == was -> owner[at] = me; place_of[me] = at + 1; was = 0; mine = 0 };
-				cycle[at] = 0;
-				break
-			:: atomic { owner[at] != was -> at++; was = 0; mine = 0 }
-			fi;
-next_place:		skip
-		fi
-	:: else -> break
-	od
-}
-
-inline free_up()
-{
-#ifdef OWNER_FIRST
-	atomic { owner[own] = 0; place_of[me] = 0; inside[me] = 0 };
-	cycle[own] = 0
-#else
-	atomic { cycle[own] = 0; inside[me] = 0 };
-	atomic { owner[own] = 0; place_of[me] = 0 }
-#endif
-}
-
-/* ---- the dead ---- */
 
 #define fills(n) (cycle_of(state) == (n) && phase_of(state) == FILLING)
 
 /* broke: this call did it. */
 inline break_cycle(which, to)
 {
-	broke = false;
 	if
 	:: atomic { fills(which) -> /* cas_seq, repeated while it fails */
-			assert(to != DEAD || died & bit(which));
-			state = state_of(which, to);
+			assert(to != DEAD || died);
+			to_phase(to);
 			broke = true
 		};
 		notify_all()
-	:: !fills(which)
+	:: atomic { !fills(which) -> broke = false }
 	fi
 }
+
+/* ---- places ---- */
+
+#define at_home ((home + at) % PLACES)
+
+inline free_place()
+{
+	do
+	:: atomic { at < PLACES && owner[at_home] == 0 -> /* cas_acquire */
+			owner[at_home] = me;
+			own = at_home;
+			at = 0;
+			goto arrives
+		}
+	:: atomic { at < PLACES && owner[at_home] != 0 -> at++ }
+	:: atomic { at == PLACES -> at = 0; break }
+	od
+}
+
+inline place_of_dead()
+{
+	do
+	:: atomic { at < PLACES && !dead[owner[at]] -> at++ }
+	:: atomic { at < PLACES && dead[owner[at]] -> was = owner[at] };
+		mine = cycle[at];
+#ifndef READ_UNPROVEN
+		if
+		:: atomic { owner[at] != was -> at++; was = 0; mine = 0; goto next_dead }
+		:: owner[at] == was
+		fi;
+#endif
+#ifndef FORGET
+		break_cycle(mine, DEAD);
+#endif
+		if
+		:: atomic { owner[at] == was -> owner[at] = me; own = at; at = 0; was = 0; mine = 0; broke = false };
+			atomic { cycle[own] = 0; goto arrives }
+		:: atomic { owner[at] != was -> at++; was = 0; mine = 0; broke = false }
+		fi;
+next_dead:	skip
+	:: atomic { at == PLACES -> at = 0; assert(kills || PLACES < PROCESSES); break }
+	od
+}
+
+/* With all that is local, for the next wait or for good. */
+inline forget()
+{
+	at = 0;
+	own = 0;
+	was = 0;
+	seen = 0;
+	mine = 0;
+	broke = false;
+	looks = false;
+	late = false
+}
+
+inline free_up()
+{
+#ifdef OWNER_FIRST
+	atomic { owner[own] = 0; inside[me] = 0 };
+	atomic { cycle[own] = 0; forget() }
+#else
+	atomic { cycle[own] = 0; inside[me] = 0 };
+	atomic { owner[own] = 0; forget() }
+#endif
+}
+
+/* ---- the dead ---- */
 
 /* Behind ours: the first of this cycle. */
-inline next_is_dead()
+inline break_if_next_is_dead()
 {
-	atomic { at = (own + 1) % PLACES; found = false };
+	atomic { at = (some_dead -> (own + 1) % PLACES : own) };
 	do
-	:: at != own ->
+	:: atomic { at != own && (owner[at] == 0 || cycle[at] != mine) -> at = (at + 1) % PLACES }
+	:: at != own && owner[at] != 0 && cycle[at] == mine ->
+		was = owner[at];
 		if
-		:: atomic { owner[at] != 0 && cycle[at] == mine -> found = dead[owner[at]]; break }
-		:: atomic { owner[at] == 0 || cycle[at] != mine -> at = (at + 1) % PLACES }
-		fi
+		:: cycle[at] == mine ->
+			if
+			:: dead[was] && owner[at] == was -> break_cycle(mine, DEAD)
+			:: !dead[was] || owner[at] != was
+			fi
+		:: cycle[at] != mine
+		fi;
+		break
 	:: at == own -> break
-	od
+	od;
+	atomic { at = 0; was = 0 }
 }
 
-inline any_is_dead()
+/* As above; who is found not to be dead was read before it could be told. */
+inline find_any_dead()
 {
-	atomic { at = 0; found = false };
 	do
-	:: at < PLACES ->
+	:: atomic { at < PLACES && !dead[owner[at]] -> at++ }
+	:: atomic { at < PLACES && dead[owner[at]] -> was = owner[at] };
 		if
-		:: atomic { owner[at] != 0 && cycle[at] == mine && dead[owner[at]] -> found = true; break }
-		:: atomic { owner[at] == 0 || cycle[at] != mine || !dead[owner[at]] -> at++ }
+		:: cycle[at] == mine ->
+			if
+			:: atomic { owner[at] == was -> at = 0; was = 0; lost = false; goto finds_dead }
+			:: atomic { owner[at] != was -> at++; was = 0 }
+			fi
+		:: atomic { cycle[at] != mine -> at++; was = 0 }
 		fi
-	:: else -> break
+	:: atomic { at == PLACES -> at = 0; assert(!lost || state != seen); lost = false; break }
 	od
 }
 
-/* ---- waiting ---- */
+/* ---- waiting: evcount_await_looking ---- */
 
-/* What evcount_await_looking does; `test` and `look` set found. */
-#define prepare() told = told & ~bit(me)
-
-inline sleep(why)
+inline prepare()
 {
-	atomic {
-		looks = false;
-		asleep[me] = why
-	};
-end_asleep:
-	if
-	:: atomic { told & bit(me) -> asleep[me] = 0 }
-	:: atomic { !(told & bit(me)) && ticked & bit(me) -> ticked = ticked & ~bit(me); looks = true; asleep[me] = 0 }
-	:: atomic { may_give_up(me) -> late = true; asleep[me] = 0 }
-	fi
+	untold = untold | bit(me)
 }
 
-inline outcome()
+inline cancel()
 {
-	atomic {
-		if
-		:: cycle_of(state) != mine -> result = RELEASED; assert(completed & bit(mine))
-		:: cycle_of(state) == mine && phase_of(state) == FILLING -> result = AGAIN
-		:: else -> result = ERROR
-		fi
-	}
+	untold = untold & ~bit(me)
+}
+
+inline awake()
+{
+	asleep[me] = 0;
+	ticked = ticked & ~bit(me)
+}
+
+#define told(id) (!(untold & bit(id)))
+
+/* Told, it prepares again, and tests. */
+inline sleep()
+{
+	if
+	:: atomic { told(me) -> awake(); prepare(); looks = false }
+	:: atomic { !told(me) && ticked & bit(me) -> awake(); looks = true }
+#ifdef EARLY
+	:: atomic { !told(me) && some_dead -> awake(); looks = true }
+#endif
+	:: atomic { may_give_up(me) -> awake(); looks = true; late = true }
+	fi
 }
 
 inline wait_for_others()
@@ -257,92 +308,62 @@ inline wait_for_others()
 	prepare();
 #endif
 	do
-	:: outcome();
-		if
-		:: result != AGAIN -> break
-		:: else
-		fi;
+	:: atomic { cycle_of(state) != mine -> cancel(); goto released }
+	:: atomic { cycle_of(state) == mine && phase_of(state) != FILLING -> cancel(); goto fails }
+	:: atomic { fills(mine) -> asleep[me] = 1 };
 #ifdef NO_SECOND_TEST
 		prepare();
 #endif
-		sleep(1);
+end_waits:	sleep();
 		if
+		:: looks ->
 #ifndef NO_LOOK
-		:: looks && !late ->
-			next_is_dead();
+			break_if_next_is_dead();
+#endif
 			if
-			:: found -> break_cycle(mine, DEAD)
+			:: late -> break_cycle(mine, BROKEN);
+				if
+				:: broke -> atomic { cancel(); goto fails }
+				:: else
+				fi
 			:: else
-			fi
-#endif
-		:: late ->
-			break_cycle(mine, BROKEN);
-			if
-			:: broke -> result = ERROR; break
-			:: else -> late = false
-			fi
-		:: else -> prepare()
-		fi
-	od
-}
-
-/* have_left, in which who may look passes over the dead. */
-inline have_left()
-{
-	atomic { at = 0; found = true };
-	do
-	:: at < PLACES ->
-		if
-		:: atomic { owner[at] != 0 && cycle[at] == mine && !(looks && dead[owner[at]]) -> found = false; break }
-		:: atomic { owner[at] == 0 || cycle[at] != mine || (looks && dead[owner[at]]) -> at++ }
-		fi
-	:: else -> break
-	od
-}
-
-#define is_inside(id) (!gone[id] && inside[id] == mine)
-#if PROCESSES == 2
-#define live_inside (is_inside(1) || is_inside(2))
-#else
-#define live_inside (is_inside(1) || is_inside(2) || is_inside(3))
-#endif
-
-inline begin_next()
-{
-	if
-	:: state != seen -> found = true
-	:: state == seen ->
-#ifdef BEGIN_UNLEFT
-		found = true;
-#else
-		have_left();
-#endif
-		if
-		:: found ->
-			if
-			:: atomic { state == seen -> assert(!live_inside); to_next(seen) }; notify_all()
-			:: state != seen
-			fi
+			fi;
+			atomic { looks = false; late = false; broke = false }
 		:: else
 		fi
-	fi
+	od
 }
 
+#ifdef BEGIN_UNLEFT
+#define is_left(place) true
+#else
+#define is_left(place) (owner[place] == 0 || cycle[place] != mine || (looks && dead[owner[place]]))
+#endif
+
+/* begin_next: have_left, in which who looks passes over the dead, and the change. */
 inline wait_for_reset()
 {
 	prepare();
 	do
-	:: begin_next();
-		if
-		:: found -> result = AGAIN; break
-		:: !found && looks -> looks = false
-		:: else ->
-			sleep(2);
+	:: atomic { state != seen -> cancel(); goto again }
+	:: state == seen ->
+		do
+		:: atomic { at < PLACES && is_left(at) -> at++ }
+		:: atomic { at < PLACES && !is_left(at) -> break }
+		:: at == PLACES ->
 			if
-			:: late -> atomic { late = false; looks = false; result = ERROR }; break
-			:: !late && !looks -> prepare()
-			:: !late && looks
-			fi
+			:: atomic { state == seen -> to_next() };
+				notify_all()
+			:: state != seen
+			fi;
+			atomic { cancel(); goto again }
+		od;
+		at = 0;
+		if
+		:: atomic { late -> cancel(); goto fails }
+		:: atomic { !late && looks -> looks = false }
+		:: atomic { !late && !looks -> asleep[me] = 2 };
+end_reset:		sleep()
 		fi
 	od
 }
@@ -352,21 +373,22 @@ inline wait_for_action()
 {
 	prepare();
 	do
-	:: state != seen -> result = AGAIN; break
-	:: state == seen ->
-		sleep(2);
+	:: atomic { state != seen -> cancel(); goto again }
+	:: atomic { state == seen -> asleep[me] = 2 };
+end_action:	sleep();
 		if
-		:: late -> atomic { late = false; result = ERROR }; break
-		:: !late && looks ->
+		:: looks ->
 #ifndef ACTION_UNWATCHED
-			any_is_dead();
-			if
-			:: found -> break_cycle(mine, DEAD)
-			:: else
-			fi;
+			break_if_next_is_dead();
 #endif
-			looks = false
-		:: else -> prepare()
+			atomic {
+				looks = false;
+				if
+				:: late && !broke -> cancel(); goto fails
+				:: else -> late = false; broke = false
+				fi
+			}
+		:: else
 		fi
 	od
 }
@@ -388,71 +410,81 @@ inline release()
 			come_in();
 #endif
 			assert(came == PARTIES);
-			completed = completed | bit(mine);
-			to_next(seen)
+			to_next()
 		};
 #ifndef RELEASE_UNTOLD
 		notify_all();
 #endif
-		result = RELEASED
-	:: state != seen -> result = AGAIN
+		goto released
+	:: state != seen
 	fi
 }
 
-#define died_inside(id) (dead[id] && inside[id] == mine)
-#if PROCESSES == 2
-#define dead_inside (died_inside(1) || died_inside(2))
-#else
-#define dead_inside (died_inside(1) || died_inside(2) || died_inside(3))
-#endif
+inline act()
+{
+	atomic { state == seen -> state = state + ARRIVED; seen = state; come_in() };
+	if
+	:: release();
+		/* Nobody began another cycle: we have not left. */
+		atomic { assert(cycle_of(state) == mine && phase_of(state) != FILLING); goto fails }
+	:: break_cycle(mine, BROKEN);
+		goto fails
+	fi
+}
 
 /* Whether the first one came long ago nobody knows here. */
 inline arrive_last()
 {
-	found = false;
 	if
-	:: atomic { kills && PARTIES > 1 -> lost = dead_inside };
-		any_is_dead();
-		atomic { assert(found || !lost || state != seen); lost = false }
+	:: atomic { some_dead && PARTIES > 1 -> lost = dead_inside };
+		find_any_dead();
+		if
+		:: false ->
+finds_dead:		break_cycle(mine, DEAD);
+			goto changed
+		:: true
+		fi
 	:: true
 	fi;
-	if
-	:: found -> break_cycle(mine, DEAD); result = AGAIN
-	:: else ->
 #ifdef ACTION
-		if
-		:: atomic { state == seen -> state = state + ARRIVED; seen = state; come_in() };
-			skip; /* it acts */
-			release();
-			if
-			:: result == AGAIN -> outcome()
-			:: else
-			fi
-		:: state != seen -> result = AGAIN
-		fi
-#else
-		release()
-#endif
+	if
+	:: act()
+	:: state != seen -> goto changed
 	fi
+#else
+	release();
+	goto changed
+#endif
 }
 
 inline arrive()
 {
 	if
-	:: atomic { state == seen -> state = state + ARRIVED; come_in() };
+	:: atomic { state == seen -> state = state + ARRIVED; seen = 0; come_in() };
 #ifdef COUNT_FIRST
 		cycle[own] = mine;
 #endif
 		wait_for_others()
-	:: state != seen -> result = AGAIN
+	:: state != seen -> goto changed
 	fi
 }
 
+/* It ends at `released`, `fails`, `changed` or `again`. */
 inline attempt()
 {
-	atomic { seen = state; mine = cycle_of(seen); looks = false };
+	atomic {
+		at = 0;
+		looks = false;
+		late = false;
+		broke = false;
+		seen = state;
+		mine = cycle_of(seen);
+		if
+		:: phase_of(seen) == BROKEN || phase_of(seen) == DEAD -> goto fails
+		:: else
+		fi
+	};
 	if
-	:: phase_of(seen) == BROKEN || phase_of(seen) == DEAD -> result = ERROR
 	:: phase_of(seen) == LEAVING -> wait_for_reset()
 	:: phase_of(seen) == FILLING && arrived_of(seen) >= PARTIES -> wait_for_action()
 	:: else ->
@@ -462,59 +494,47 @@ inline attempt()
 		if
 		:: arrived_of(seen) + 1 == PARTIES -> arrive_last()
 		:: else -> arrive()
-		fi;
-		if
-		:: result == AGAIN -> cycle[own] = 0
-		:: else
 		fi
 	fi
 }
 
 proctype party(byte me)
 {
-	byte n, at, own, was, seen, mine, result;
-	bool found, broke, looks, late, lost;
+	byte n, at, own, was, seen, mine;
+	bool broke, looks, late, lost;
 
 	{
-		do
-		:: n < WAITS ->
-			free_place();
-			if
-			:: place_of[me] == 0 -> place_of_dead()
-			:: else
-			fi;
-			if
-			:: place_of[me] != 0 ->
-				own = at;
-				do
-				:: attempt();
-					if
-					:: result != AGAIN -> break
-					:: else
-					fi
-				od;
-				if
-				:: result == ERROR ->
-#ifdef LEAVE_UNTOLD
-					atomic { cycle[own] = 0; inside[me] = 0 }
-#elif defined(TELL_FIRST)
-					notify_all();
-					atomic { cycle[own] = 0; inside[me] = 0 }
-#else
-					atomic { cycle[own] = 0; inside[me] = 0 };
-					notify_all()
+		n = 1;
+comes:
+		free_place();
+		place_of_dead();
+		goto goes;
+changed:
+		cycle[own] = 0;
+		goto again;
+arrives:
+again:
+		attempt();
+fails:
+#ifdef TELL_FIRST
+		notify_all();
 #endif
-				:: else
-				fi;
-				free_up()
-			:: else -> assert(kills || PLACES < PROCESSES)
-			fi;
-			atomic { n++; at = 0; own = 0; was = 0; seen = 0; mine = 0; result = 0; found = false; broke = false;
-				looks = false; late = false }
-		:: else -> break
-		od;
-		done[me] = true
-	} unless { gone[me] }
+		atomic { cycle[own] = 0; inside[me] = 0 };
+#if !defined(LEAVE_UNTOLD) && !defined(TELL_FIRST)
+		notify_all();
+#endif
+released:
+		free_up();
+goes:
+		atomic {
+			if
+			:: n < WAITS -> n++; goto comes
+			:: else -> n = 0; done[me] = true
+			fi
+		}
+	} unless {
+		atomic { gone[me] -> forget(); n = 0; lost = false; awake(); cancel(); dead[me] = true }
+	}
 }
 
 /* ---- the other calls ---- */
@@ -522,26 +542,32 @@ proctype party(byte me)
 inline abort_it()
 {
 	if
-	:: atomic { phase_of(state) == FILLING || phase_of(state) == LEAVING -> state = state_of(cycle_of(state), BROKEN) };
+	:: atomic { phase_of(state) == FILLING || phase_of(state) == LEAVING -> to_phase(BROKEN); aborts++ };
 		notify_all()
-	:: phase_of(state) == BROKEN || phase_of(state) == DEAD
+	:: atomic { phase_of(state) == BROKEN || phase_of(state) == DEAD -> aborts++ }
 	fi
 }
 
+#ifdef RESET_IF_ARRIVED
 #define needs_reset (phase_of(state) != LEAVING && !(phase_of(state) == FILLING && arrived_of(state) == 0))
+#else
+#define needs_reset (phase_of(state) != LEAVING)
+#endif
 
 inline reset_it()
 {
 	if
 	:: atomic { needs_reset ->
 #ifdef RESET_AT_ONCE
-			to_next(state)
+			to_next();
 #else
-			state = state_of(cycle_of(state), LEAVING)
+			to_phase(LEAVING);
 #endif
+			died = false;
+			resets++
 		};
 		notify_all()
-	:: !needs_reset
+	:: atomic { !needs_reset -> died = false; resets++ }
 	fi
 }
 
@@ -551,42 +577,46 @@ proctype control(byte me)
 
 	{
 		do
-		:: aborts < ABORTS -> abort_it(); aborts++
-		:: resets < RESETS -> reset_it(); resets++
-		:: aborts == ABORTS && resets == RESETS -> break
+		:: aborts < ABORTS -> abort_it()
+		:: resets < RESETS -> reset_it()
+		:: atomic { aborts == ABORTS && resets == RESETS -> break }
 		od;
-		done[me] = true
-	} unless { gone[me] }
+		atomic { aborts = 0; resets = 0; done[me] = true }
+	} unless {
+		atomic { gone[me] -> aborts = 0; resets = 0; dead[me] = true }
+	}
 }
 
 /* ---- kills and ticks ---- */
 
-proctype killer()
-{
-	byte i;
+#define may_die(id) (kills < KILLS && !gone[id] && !done[id])
 
-	do
-	:: atomic { kills < KILLS ->
-			select (i : 1 .. IDS - 1);
-			if
-			:: !gone[i] && !done[i] ->
-				gone[i] = true;
-				kills++;
-				if
-				:: place_of[i] -> died = died | bit(cycle[place_of[i] - 1])
-				:: else
-				fi
-			:: else -> break
-			fi
-		};
-		atomic { dead[i] = true }
-	:: break
-	od
+inline kill(id)
+{
+	for (i : 0 .. PLACES - 1) {
+		died = died || owner[i] == id && cycle[i] == cycle_of(state)
+	}
+	i = 0;
+	gone[id] = true;
+	kills++
 }
+
+#ifdef EARLY
+#define early some_dead
+#else
+#define early false
+#endif
+#define sleeps(id) (!gone[id] && asleep[id] && !told(id) && !(ticked & bit(id)) && !may_give_up(id) && !early)
+#define idle(id) (done[id] || dead[id] || sleeps(id))
+#if PROCESSES == 2
+#define all_idle (idle(1) && idle(2) && idle(CONTROL))
+#else
+#define all_idle (idle(1) && idle(2) && idle(3) && idle(CONTROL))
+#endif
 
 inline tick()
 {
-	ticked = -1;
+	ticked = untold;
 	ticks++;
 	assert(ticks <= kills)
 }
@@ -594,41 +624,44 @@ inline tick()
 /* Whether there is anything for which somebody should not sleep. */
 inline look_around()
 {
-	owed = false;
-	n = 0;
 	for (i : 1 .. PROCESSES) {
 		if
 		:: gone[i] || done[i]
-		:: !gone[i] && !done[i] ->
+		:: else ->
 			owed = owed || asleep[i] != 1 || inside[i] != cycle_of(state) || phase_of(state) != FILLING;
 			n++
 		fi
 	}
-	owed = owed || (n && (arrived_of(state) != n || n >= PARTIES || died & bit(cycle_of(state))))
+	owed = owed || (n && (arrived_of(state) != n || n >= PARTIES || died))
 }
 
 /* Some wait for others who have had their waits. */
-#define may_fall_short (kills || RESETS || ABORTS || may_give_up(1) || PROCESSES != PARTIES)
+#define may_fall_short (kills || RESETS || ABORTS || may_give_up(1) || may_give_up(2) || PROCESSES != PARTIES)
 
-proctype watch()
+proctype world()
 {
-	byte i, n, early;
+	byte i, n;
 	bool owed;
 
-end_watch:
+end_world:
 	do
-	:: atomic { timeout ->
+#if KILLS
+	:: atomic { may_die(1) -> kill(1) }
+#if KILLS > 1
+	:: atomic { gone[1] && may_die(2) -> kill(2) }
+#endif
+	:: atomic { may_die(CONTROL) -> kill(CONTROL) }
+#endif
+	:: atomic { all_idle ->
 			look_around();
 			if
 			:: owed -> tick()
-			:: else ->
-				assert(n == 0 || may_fall_short);
-				break
-			fi
+			:: else -> assert(n == 0 || may_fall_short)
+			fi;
+			i = 0;
+			n = 0;
+			owed = false
 		}
-#if EARLY
-	:: atomic { early < EARLY -> early++; ticked = -1 }
-#endif
 	od
 }
 
@@ -644,9 +677,7 @@ init {
 #else
 		done[CONTROL] = true;
 #endif
-#if KILLS
-		run killer();
-#endif
-		run watch()
+		run world();
+		i = 0
 	}
 }

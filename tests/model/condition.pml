@@ -20,7 +20,7 @@
  *
  * Properties
  * - A tick is possible only when nothing else is; without a kill none is needed, and no
- *   more than one for each kill.
+ *   more than one for each kill.  One more in the end, for nothing, does no harm.
  * - A notification goes to one who waited when it was given, and to no other, once.
  * - Who waited when all were notified does not time out.
  * - In the end nobody waits for whom there was a notification that nobody else got.
@@ -135,7 +135,11 @@ inline find_oldest(before)
 	p = NONE;
 	for (i : 0 .. CAPACITY - 1) {
 		if
+#ifdef TO_LATER
+		:: waits(i) && number[i] < (p == NONE -> NUMBERS : number[p]) -> p = i
+#else
 		:: waits(i) && number[i] < (p == NONE -> before : number[p]) -> p = i
+#endif
 		:: else
 		fi
 	}
@@ -201,9 +205,12 @@ inline pay_debt()
 	if
 	:: debt == 0
 	:: else ->
-		g = debt_first;
+		atomic { g = debt_first; k = debt };
+#ifdef END_DEBT_FIRST
+		end_debt(g, k);
+#endif
 		do
-		:: g < debt_first + debt ->
+		:: k > 0 ->
 			atomic { find_grant(g, true) };
 			if
 #ifdef PAY_TWICE
@@ -213,10 +220,12 @@ inline pay_debt()
 			:: else
 #endif
 			fi;
-			g++
+			atomic { g++; k-- }
 		:: else -> break
 		od;
+#ifndef END_DEBT_FIRST
 		end_debt(debt_first, debt);
+#endif
 		g = 0
 	fi
 }
@@ -312,7 +321,11 @@ inline looks_lost()
 		look = debt != 0;
 		for (i : 0 .. CAPACITY - 1) {
 			if
-			:: number[i] >= mine && (word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]])) -> look = true
+#ifdef TO_LATER
+		:: word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]]) -> look = true
+#else
+		:: number[i] >= mine && (word[i] == PASSING || (word[i] == GRANTED && dead[owner[i]])) -> look = true
+#endif
 			:: else
 			fi
 		}
@@ -379,7 +392,12 @@ inline wait_for_grant()
 	do
 	:: sleep_on();
 		acquire();
-#ifndef UNSETTLED
+#ifdef GRANTED_UNSETTLED
+		if
+		:: waits(own) -> settle()
+		:: else
+		fi;
+#elif !defined(UNSETTLED)
 		settle();
 #endif
 		if
@@ -591,22 +609,25 @@ inline tick()
 	for (i : 1 .. WAITERS) {
 		ticked[i] = asleep[i]
 	}
-	ticks++;
-	assert(ticks <= kills)
 }
 
 proctype watch()
 {
 	byte i, n;
-	bool owed;
+	bool owed, once_more;
 
 end_watch:
 	do
 	:: atomic { timeout ->
 			look_around();
 			if
-			:: owed -> tick()
-			:: else -> assert(kills || given == 0); break
+			:: owed -> tick(); ticks++; assert(ticks <= kills)
+			:: else ->
+				assert(kills || given == 0);
+				if
+				:: kills && n && !once_more -> once_more = true; tick()
+				:: else -> break
+				fi
 			fi
 		}
 	od

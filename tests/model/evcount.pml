@@ -18,6 +18,10 @@
  *	           higher real-time priority
  *	KILLS      how many may be killed, each before any of its steps
  *
+ * The kernel wakes those first who have slept for longer; that is so among sleepers of one
+ * priority, and of all without a real-time one.  The protocol needs that order where a wake
+ * is for one, and one who is woken may give up: ANY_ORDER finds a wake lost among five.
+ *
  * Who is killed does no further step; the kernel may still count it among those it has
  * woken; then it does not.
  *
@@ -43,6 +47,11 @@
 #endif
 
 #define IDS (1 + WAITERS + NOTIFIERS)
+#if KILLS
+#define unless_killed unless { gone[me] }
+#else
+#define unless_killed
+#endif
 
 #ifdef TIMED
 #define may_give_up(id) ((id) == 1)
@@ -60,9 +69,11 @@ byte sequence, bound; /* the event count's two halves */
 bool asleep[IDS];
 #ifdef ANY_ORDER
 #define queue(id, value) skip
+#define rouse(id) asleep[id] = false
 #else
 byte slept_on[IDS]; /* which sequence */
 #define queue(id, value) slept_on[id] = value
+#define rouse(id) asleep[id] = false; slept_on[id] = 0
 #endif
 bool gone[IDS]; /* killed */
 
@@ -103,12 +114,12 @@ inline wake()
 {
 	woken = 0;
 	do
-	:: woken < wanted && next_up(1) -> asleep[1] = false; woken++
+	:: woken < wanted && next_up(1) -> rouse(1); woken++
 #if WAITERS > 1
-	:: woken < wanted && next_up(2) -> asleep[2] = false; woken++
+	:: woken < wanted && next_up(2) -> rouse(2); woken++
 #endif
 #if WAITERS > 2
-	:: woken < wanted && next_up(3) -> asleep[3] = false; woken++
+	:: woken < wanted && next_up(3) -> rouse(3); woken++
 #endif
 	:: else -> break
 	od
@@ -178,7 +189,7 @@ proctype notifier(byte me)
 		:: else -> break
 		od;
 		done[me] = true
-	} unless { gone[me] }
+	} unless_killed
 }
 
 /* ---- waiters ---- */
@@ -234,7 +245,7 @@ inline sleep()
 	:: atomic { sequence == key -> asleep[me] = true; queue(me, key) };
 end_asleep:	if
 		:: !asleep[me]
-		:: atomic { may_give_up(me) && asleep[me] -> asleep[me] = false }
+		:: atomic { may_give_up(me) && asleep[me] -> rouse(me) }
 		fi
 	:: sequence != key
 	:: may_give_up(me) -> late = true
@@ -289,7 +300,7 @@ proctype waiter(byte me)
 		:: else -> break
 		od;
 		done[me] = true
-	} unless { gone[me] }
+	} unless_killed
 }
 
 /* ---- kills and ticks ---- */
@@ -306,7 +317,7 @@ proctype killer()
 			:: else -> break
 			fi
 		};
-		atomic { asleep[i] = false }
+		atomic { rouse(i) }
 	:: break
 	od
 }
@@ -314,7 +325,7 @@ proctype killer()
 inline tick()
 {
 	for (i : 1 .. WAITERS) {
-		asleep[i] = false
+		rouse(i)
 	}
 	ticks++;
 	assert(ticks <= kills)
