@@ -77,6 +77,18 @@ START_TEST(each_call)
 }
 END_TEST
 
+/* The first word of each line is one of them, whichever CPUs there are. */
+START_TEST(each_stripe_counts)
+{
+	struct tally *t = make_tally(0);
+
+	for (int i = 0; i < 16; i++)
+		*(uint64_t *)(void *)((char *)&t->striped + i * FALSE_SHARING) += UINT64_C(1) << i;
+	ck_assert_int_eq(ipck_striped_counter_get(&t->striped), 0xffff);
+	end_tally(t);
+}
+END_TEST
+
 START_TEST(it_wraps_around)
 {
 	struct tally *t = make_tally(INT64_MAX);
@@ -122,6 +134,34 @@ START_TEST(each_comparison)
 		}
 	ck_err(ipck_counter_wait(&t->counter, 6, 0, NULL, IPCK_FOREVER), EINVAL);
 	ck_err(ipck_counter_wait(&t->counter, (enum ipck_comparison)-1, 0, NULL, IPCK_FOREVER), EINVAL);
+	end_tally(t);
+}
+END_TEST
+
+static struct ipck_counter *changed_at_once;
+
+/* It changes as soon as a wait has seen what it waited for. */
+int __real_evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline);
+int __wrap_evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline);
+int __wrap_evcount_await(struct evcount *e, bool (*test)(void *arg), void *arg, struct ipck_deadline deadline)
+{
+	int rc = __real_evcount_await(e, test, arg, deadline);
+
+	if (changed_at_once)
+		ipck_counter_set(changed_at_once, -1);
+	return rc;
+}
+
+START_TEST(what_was_seen_is_what_ended_the_wait)
+{
+	struct tally *t = make_tally(7);
+	int64_t seen = 0;
+
+	changed_at_once = &t->counter;
+	ck_that(ipck_counter_wait(&t->counter, IPCK_GE, 5, &seen, IPCK_NOWAIT) == 0);
+	changed_at_once = NULL;
+	ck_assert_int_eq(seen, 7);
+	ck_assert_int_eq(ipck_counter_get(&t->counter), -1);
 	end_tally(t);
 }
 END_TEST
@@ -422,9 +462,11 @@ int main(void)
 
 	tcase_add_test(tc, what_cannot_be_set_up);
 	tcase_add_test(tc, each_call);
+	tcase_add_test(tc, each_stripe_counts);
 	tcase_add_test(tc, it_wraps_around);
 	tc = test_case(s, "wait");
 	tcase_add_test(tc, each_comparison);
+	tcase_add_test(tc, what_was_seen_is_what_ended_the_wait);
 	tcase_add_test(tc, signs_count);
 	tcase_add_test(tc, waits_end_by_their_deadline);
 	tcase_add_loop_test(tc, each_change_wakes_who_sleeps, 0, 2);

@@ -198,6 +198,38 @@ START_TEST(none_if_not_all)
 }
 END_TEST
 
+/* Whoever holds it: waiting for it would not help. */
+START_TEST(twice_and_held_by_somebody_else)
+{
+	struct all *all = make_all(2);
+	pid_t pid = start_holder(all, list[0]);
+
+	list[2] = list[0];
+	ck_err(ipck_lock_acquire_all(list, 3, IPCK_NOWAIT), EDEADLK);
+	ck_err(ipck_lock_acquire_all(list, 3, far_off()), EDEADLK);
+	end_holder(all, pid);
+	are_free(2);
+}
+END_TEST
+
+static void init_one(void *arg)
+{
+	ck_ok(ipck_lock_init(arg));
+}
+
+/* The same one for each of them, in all other ways. */
+START_TEST(made_by_two_processes)
+{
+	struct all *all = make_all(2);
+
+	for (int i = 0; i < 2; i++)
+		test_join(test_fork(init_one, &all->lock[i]));
+	ck_assert_int_eq(ipck_lock_acquire_all(list, 2, IPCK_NOWAIT), 0);
+	ck_assert_int_eq(ipck_lock_release_all(list, 2), 0);
+	are_free(2);
+}
+END_TEST
+
 /* It would be waited for in vain: this thread holds another of them. */
 START_TEST(held_already_and_by_somebody_else)
 {
@@ -496,6 +528,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, of_one_process_that_was_two_programs);
 	tc = test_case(s, "many");
 	tcase_add_test(tc, none_if_not_all);
+	tcase_add_test(tc, twice_and_held_by_somebody_else);
+	tcase_add_test(tc, made_by_two_processes);
 	tcase_add_test(tc, held_already_and_by_somebody_else);
 	tcase_add_loop_test(tc, in_any_order, 0, 2);
 	tcase_add_loop_test(tc, in_opposite_orders, 0, 2);

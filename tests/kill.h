@@ -78,6 +78,10 @@
  * was killed (yet): then it did happen.  A run ends when all of its processes
  * have ended, and fails if they do not.
  *
+ * Where system calls alone change what others see, others see the same when one has
+ * returned and when the next begins: .each_state kills at every other point, so once
+ * in each state, and with IPCK_LONG=1 at all.
+ *
  * To look into a failure: PROGRAM NAME POINT runs this point alone.
  */
 #ifndef TESTS_KILL_H
@@ -116,6 +120,7 @@ struct kill_sweep {
 	bool marked;              /* kill_begin() and kill_end() say what is stepped */
 	unsigned full, stride;    /* points 0..full-1 all, then each stride-th; stride 0: all */
 	unsigned max_runs;        /* and no more than these; 0: no bound */
+	bool each_state;          /* see below */
 	double limit;             /* seconds for a run, 0: 10 */
 };
 

@@ -398,7 +398,7 @@ static void survive_notifier(void *ctx, const struct kill_point *point)
 	works(s);
 }
 
-#define ALWAYS 15
+#define ALWAYS 16
 
 static struct kill_sweep sweeps[] = {
 	{.name = "wait", .setup = setup_alone, .victim = wait_until_notified, .survive = survive_waiter},
@@ -407,6 +407,7 @@ static struct kill_sweep sweeps[] = {
 	{.name = "middle", .setup = setup_middle, .victim = wait_until_notified, .survive = survive_waiter},
 	{.name = "youngest", .setup = setup_youngest, .victim = wait_until_notified, .survive = survive_waiter},
 	{.name = "tick, debt", .setup = setup_debt_at_tick, .victim = wait_until_notified, .survive = survive_waiter},
+	{.name = "tick, dead", .setup = setup_dead_at_tick, .victim = wait_until_notified, .survive = survive_waiter},
 	{.name = "tick, dead, late", .setup = setup_dead_at_tick_late, .victim = wait_until_notified,
 	 .survive = survive_waiter},
 	{.name = "time out", .setup = setup_quiet, .victim = wait_in_vain, .survive = survive_late_one},
@@ -421,7 +422,6 @@ static struct kill_sweep sweeps[] = {
 	{.name = "notify, debt", .setup = setup_debt, .victim = notify_some, .survive = survive_notifier},
 	/* From here on only with IPCK_LONG. */
 	{.name = "plain lock", .setup = setup_plain, .victim = wait_until_notified, .survive = survive_waiter},
-	{.name = "tick, dead", .setup = setup_dead_at_tick, .victim = wait_until_notified, .survive = survive_waiter},
 	{.name = "time out alone", .setup = setup_quiet_alone, .victim = wait_in_vain, .survive = survive_late_one},
 	{.name = "wait, debt", .setup = setup_debt_before, .victim = wait_in_vain, .survive = survive_late_one},
 	{.name = "notify two", .setup = setup_two_of_three, .victim = notify_some, .survive = survive_notifier},

@@ -166,9 +166,10 @@ static void all_gone(void *ctx, const struct kill_point *point)
 		.who = KILL_SELF, \
 		.marked = true, \
 		.stride = every, \
+		.each_state = (every) == 0, \
 	}
 
-/* All points of one; of the others some: child_with_daemon below has all of start. */
+/* All states of one; of the others some points: child_with_daemon below has all of start. */
 PARENT(spawn_group, 0);
 PARENT(start_daemon, 7);
 PARENT(start_group, 7);
@@ -243,6 +244,7 @@ static const struct kill_sweep child_with_daemon_sweep = {
 	.who = KILL_DESCENDANT,
 	.generation = 1,
 	.ordinal = 2,
+	.each_state = true,
 };
 
 /* The victim is a daemon's daemon; its parent goes on, and joins it. */

@@ -162,23 +162,20 @@ static void free_or_taken(void *ctx, const struct kill_point *point)
 
 static const struct kill_sweep locked = {.name = "locked",
                                          .marked = true,
+                                         .each_state = true,
                                          .setup = setup_without_tmpfile,
                                          .victim = create_named,
                                          .survive = whole_or_absent};
-/*
- * With a stride of 2 each state is met all the same: what others see when a system
- * call has returned is what they see when the next begins.
- */
-#define EACH_STATE .full = 1, .stride = 2
 
 static const struct kill_sweep without_proc = {.name = "without_proc",
                                                .setup = setup_without_proc,
                                                .victim = create_named,
                                                .survive = whole_or_absent,
                                                .marked = true,
-                                               EACH_STATE};
+                                               .each_state = true};
 static const struct kill_sweep take_over = {
-	.name = "take_over", .marked = true, .setup = setup_unfilled, .victim = create_named, .survive = free_or_taken};
+	.name = "take_over", .marked = true, .each_state = true, .setup = setup_unfilled, .victim = create_named,
+	.survive = free_or_taken};
 
 /* ---- a rival ---- */
 
@@ -249,19 +246,22 @@ static void rival_goes_on(void *ctx, const struct kill_point *point)
 	works();
 }
 
+/* As each_state, also with IPCK_LONG: these bounds are of what differs from run to run. */
 static const struct kill_sweep rivals = {.name = "rivals",
                                          .setup = setup_rival,
                                          .victim = create_in_competition,
                                          .survive = rival_goes_on,
                                          .marked = true,
-                                         EACH_STATE,
+                                         .full = 1,
+                                         .stride = 2,
                                          .max_runs = 24};
 static const struct kill_sweep locked_rivals = {.name = "locked_rivals",
                                                 .setup = setup_rival_without_tmpfile,
                                                 .victim = create_in_competition,
                                                 .survive = rival_goes_on,
                                                 .marked = true,
-                                                EACH_STATE,
+                                                .full = 1,
+                                                .stride = 2,
                                                 .max_runs = 24};
 
 /* ---- without a name ---- */
@@ -339,7 +339,8 @@ static void no_memory_left(void *ctx, const struct kill_point *point)
 	works();
 }
 
-#define NAMELESS(set_up) .marked = true, .setup = set_up, .victim = create_nameless, .survive = no_memory_left
+#define NAMELESS(set_up) \
+	.marked = true, .each_state = true, .setup = set_up, .victim = create_nameless, .survive = no_memory_left
 
 static const struct kill_sweep nameless = {.name = "nameless", NAMELESS(setup_with_all)};
 static const struct kill_sweep without_memfd = {.name = "without_memfd", NAMELESS(setup_without_memfd)};
@@ -383,7 +384,8 @@ static void grows_too(void *ctx, const struct kill_point *point)
 	segment_close(&s->segment);
 }
 
-static const struct kill_sweep growing = {.name = "grow", .setup = setup_growing, .victim = grow, .survive = grows_too};
+static const struct kill_sweep growing = {
+	.name = "grow", .each_state = true, .setup = setup_growing, .victim = grow, .survive = grows_too};
 
 int main(int argc, char **argv)
 {

@@ -128,11 +128,11 @@ static void there_or_gone(void *ctx, const struct kill_point *point)
 }
 
 static const struct kill_sweep sweep_create = {
-	.name = "shm_create", .setup = setup_none, .victim = create, .survive = whole_or_absent};
+	.name = "shm_create", .each_state = true, .setup = setup_none, .victim = create, .survive = whole_or_absent};
 static const struct kill_sweep sweep_open = {
-	.name = "shm_open", .setup = setup_one, .victim = open_it, .survive = unchanged};
+	.name = "shm_open", .each_state = true, .setup = setup_one, .victim = open_it, .survive = unchanged};
 static const struct kill_sweep sweep_unlink = {
-	.name = "shm_unlink", .setup = setup_one, .victim = unlink_it, .survive = there_or_gone};
+	.name = "shm_unlink", .each_state = true, .setup = setup_one, .victim = unlink_it, .survive = there_or_gone};
 
 int main(int argc, char **argv)
 {

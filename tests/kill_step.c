@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -136,12 +137,45 @@ static void unpin(struct kill_victim *v)
 	sched_setaffinity(0, sizeof(v->cpus), &v->cpus);
 }
 
+/*
+ * The kernel's page with the clock.  Reading it begins anew whenever the kernel has written
+ * it meanwhile: on a busy machine, where steps are slower than that, it would never end.
+ */
+static bool in_clock_page(uintptr_t ip)
+{
+	uintptr_t start = getauxval(AT_SYSINFO_EHDR);
+
+	return start != 0 && ip - start < 0x2000;
+}
+
+static bool break_at(struct kill_victim *v, uintptr_t address, unsigned long control)
+{
+	size_t at = offsetof(struct user, u_debugreg[0]), how = offsetof(struct user, u_debugreg[7]);
+
+	return ptrace(PTRACE_POKEUSER, v->pid, at, address) == 0 && ptrace(PTRACE_POKEUSER, v->pid, how, control) == 0;
+}
+
+/* At the first instruction of a call there: runs it to its return.  False: that cannot be. */
+static bool pass_clock_page(struct kill_victim *v)
+{
+	uintptr_t stack = ptrace(PTRACE_PEEKUSER, v->pid, offsetof(struct user_regs_struct, rsp), 0);
+
+	if (!break_at(v, ptrace(PTRACE_PEEKDATA, v->pid, stack, 0), 1))
+		return false;
+	v->passing = true;
+	ptrace(PTRACE_CONT, v->pid, 0, 0);
+	return true;
+}
+
 /* At a stop between two instructions: what the next one is, and off. */
 static void step_next(struct kill_victim *v)
 {
 	struct user_regs_struct regs;
+	bool inside = in_clock_page(v->ip);
 
 	v->ip = ptrace(PTRACE_PEEKUSER, v->pid, offsetof(struct user_regs_struct, rip), 0);
+	if (!v->replaced && !inside && in_clock_page(v->ip) && pass_clock_page(v))
+		return;
 	if (is_call(v, v->ip) && ptrace(PTRACE_GETREGS, v->pid, 0, &regs) == 0) {
 		if (marker(&regs, regs.rax) == KILL_END) {
 			v->stepping = false;
@@ -171,8 +205,10 @@ static void stepping_begins(struct kill_victim *v)
 /* Another program has other code at the same addresses. */
 static void forget_code(struct kill_victim *v)
 {
-	if (v->call == SYS_execve || v->call == SYS_execveat)
-		memset(v->cache, 0, sizeof(v->cache));
+	if (v->call != SYS_execve && v->call != SYS_execveat)
+		return;
+	memset(v->cache, 0, sizeof(v->cache));
+	v->replaced = true;
 }
 
 static void victim_stepped(struct kill_victim *v)
@@ -180,6 +216,10 @@ static void victim_stepped(struct kill_victim *v)
 	if (v->starting) {
 		stepping_begins(v);
 		return;
+	}
+	if (v->passing) {
+		v->passing = false;
+		break_at(v, 0, 0);
 	}
 	if (v->in_call) {
 		v->in_call = false;

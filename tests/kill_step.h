@@ -30,6 +30,8 @@ struct kill_victim {
 	bool starting; /* the marker's own call is being stepped */
 	bool in_call;  /* the step is a system call */
 	bool asleep;   /* that has been reported to sleep */
+	bool passing;  /* the step is a whole call of the kernel's page */
+	bool replaced; /* it runs another program, with that page elsewhere */
 	uintptr_t ip;  /* the instruction being stepped */
 	long call;     /* the number of its system call */
 	cpu_set_t cpus;

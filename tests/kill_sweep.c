@@ -283,8 +283,20 @@ int kill_sweep_try(const struct kill_sweep *s, struct kill_result *result)
 	return sweep(s, result, -1);
 }
 
-static int sweep_and_print(const struct kill_sweep *s, long only)
+static struct kill_sweep bound(const struct kill_sweep *s)
 {
+	struct kill_sweep bounded = *s;
+
+	if (s->each_state && !getenv("IPCK_LONG")) {
+		bounded.full = 1;
+		bounded.stride = 2;
+	}
+	return bounded;
+}
+
+static int sweep_and_print(const struct kill_sweep *all, long only)
+{
+	const struct kill_sweep bounded = bound(all), *s = &bounded;
 	struct kill_result r;
 	int rc = sweep(s, &r, only);
 
