@@ -104,6 +104,24 @@ START_TEST(who_comes_new_gets_nothing_of_a_debt)
 }
 END_TEST
 
+/* Who took a grant back died before it was given on: there is nobody but who waits. */
+START_TEST(who_waits_finds_what_was_taken_back)
+{
+	struct scene *s = make_scene();
+	pid_t pid = start_waiter(s, 0);
+	struct condition *c = inside(s);
+
+	take(s);
+	c->place[1].owner = ident_word();
+	store_release(&c->used, 2);
+	store_release(&c->place[1].word, word_of(c->next, PASSING));
+	c->next++;
+	give_back(s);
+	test_join(pid);
+	end_scene(s);
+}
+END_TEST
+
 /* ---- a wait that fails after one that was told of a death ---- */
 
 static void notify_and_die(void *arg)
@@ -159,6 +177,7 @@ int main(void)
 	tcase_add_test(tc, one_who_is_dead_is_passed_over_at_once);
 	tcase_add_test(tc, each_grant_has_its_number);
 	tcase_add_test(tc, who_comes_new_gets_nothing_of_a_debt);
+	tcase_add_test(tc, who_waits_finds_what_was_taken_back);
 	tc = test_case(s, "notices");
 	tcase_add_test(tc, no_death_is_lost_where_there_is_no_room);
 	return test_main(s);

@@ -398,7 +398,7 @@ static void survive_notifier(void *ctx, const struct kill_point *point)
 	works(s);
 }
 
-#define ALWAYS 16
+#define ALWAYS 17
 
 static struct kill_sweep sweeps[] = {
 	{.name = "wait", .setup = setup_alone, .victim = wait_until_notified, .survive = survive_waiter},
@@ -417,6 +417,7 @@ static struct kill_sweep sweeps[] = {
 	{.name = "notify the dead", .setup = setup_dead_waiter, .victim = notify_some, .survive = survive_notifier},
 	{.name = "notify, granted dead", .setup = setup_granted_dead, .victim = notify_some,
 	 .survive = survive_notifier},
+	{.name = "notify, passing", .setup = setup_passing, .victim = notify_some, .survive = survive_notifier},
 	{.name = "notify, half passed", .setup = setup_half_passed, .victim = notify_some,
 	 .survive = survive_notifier},
 	{.name = "notify, debt", .setup = setup_debt, .victim = notify_some, .survive = survive_notifier},
@@ -425,7 +426,6 @@ static struct kill_sweep sweeps[] = {
 	{.name = "time out alone", .setup = setup_quiet_alone, .victim = wait_in_vain, .survive = survive_late_one},
 	{.name = "wait, debt", .setup = setup_debt_before, .victim = wait_in_vain, .survive = survive_late_one},
 	{.name = "notify two", .setup = setup_two_of_three, .victim = notify_some, .survive = survive_notifier},
-	{.name = "notify, passing", .setup = setup_passing, .victim = notify_some, .survive = survive_notifier},
 	{.name = "notify, half paid", .setup = setup_half_paid, .victim = notify_some, .survive = survive_notifier},
 };
 
