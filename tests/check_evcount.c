@@ -55,6 +55,22 @@ START_TEST(without_sleepers_nothing_happens)
 }
 END_TEST
 
+/* A notifier has taken it from the bound already: what is there is another one. */
+START_TEST(who_was_told_takes_nothing_back)
+{
+	struct evcount e = {0};
+	uint32_t key = evcount_prepare(&e);
+
+	evcount_notify(&e, EVCOUNT_ALL);
+	ck_assert(!evcount_sleepers(&e));
+	(void)evcount_prepare(&e);
+	evcount_cancel(&e, key);
+	ck_assert(evcount_sleepers(&e));
+	evcount_cancel(&e, sequence(&e));
+	ck_assert(!evcount_sleepers(&e));
+}
+END_TEST
+
 START_TEST(what_is_true_needs_no_wait)
 {
 	struct evcount e = {0};
@@ -423,6 +439,7 @@ int main(void)
 	TCase *tc = test_case(s, "word");
 
 	tcase_add_test(tc, without_sleepers_nothing_happens);
+	tcase_add_test(tc, who_was_told_takes_nothing_back);
 	tcase_add_test(tc, what_is_true_needs_no_wait);
 	tcase_add_test(tc, waits_end_by_their_deadline);
 	tcase_add_test(tc, the_sequence_wraps_without_a_carry);

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define PERMITS 3u
+#define GIVING (UINT64_C(1) << 31) /* in the word of a permit's owner */
 
 /* ---- semaphores that count ---- */
 
@@ -137,6 +138,37 @@ static const struct kill_sweep one = SCENE_SWEEP("release", setup_one, release, 
 static const struct kill_sweep three = SCENE_SWEEP("release_3", setup_three, release, all_or_nothing);
 static const struct kill_sweep three_bounded =
 	SCENE_SWEEP("release_3_bounded", setup_three_bounded, release, all_or_nothing);
+
+/* What is refused was never there. */
+
+static void *setup_one_taken(void)
+{
+	struct scene *s = setup_bounded();
+
+	acquire(s);
+	return s;
+}
+
+static void release_two_then_one(void *ctx)
+{
+	struct scene *s = ctx;
+
+	kill_check(ipck_semaphore_release(&s->semaphore, 2) == -EPERM);
+	kill_check(ipck_semaphore_release(&s->semaphore, 1) == 0);
+	kill_check(ipck_semaphore_release(&s->semaphore, 1) == -EPERM);
+}
+
+static void never_too_many(void *ctx, const struct kill_point *point)
+{
+	struct scene *s = ctx;
+	uint32_t value = ipck_semaphore_value(&s->semaphore);
+
+	kill_check(value == PERMITS || (value == PERMITS - 1 && point->kind != KILL_NONE));
+	counts(&s->semaphore, value);
+}
+
+static const struct kill_sweep refused =
+	SCENE_SWEEP("release_too_many", setup_one_taken, release_two_then_one, never_too_many);
 
 /* The victim waits beside another, and one permit comes, which it may take with it. */
 
@@ -299,10 +331,39 @@ static void all_have_one(void *ctx, const struct kill_point *point)
 static const struct kill_sweep recorded_release =
 	SCENE_SWEEP_MARKED("release_3_recorded", setup_behind, have_and_release, all_have_one);
 
+/* None of several is free before all of them are taken from the other threads. */
+
+static void have_and_release_alone(void *ctx)
+{
+	struct scene *s = ctx;
+
+	take_all(s);
+	scene_begin(s);
+	kill_check(ipck_semaphore_release(&s->semaphore, PERMITS) == 0);
+	kill_end();
+}
+
+static void taken_then_free(void *ctx, const struct kill_point *point)
+{
+	struct scene *s = ctx;
+	const uint64_t *owner = (const uint64_t *)(const void *)&s->semaphore + 4;
+	uint32_t available = ipck_semaphore_value(&s->semaphore), taken = 0;
+
+	for (uint32_t i = 0; i < PERMITS; i++)
+		taken += owner[i] != 0 && !(owner[i] & GIVING);
+	kill_check(available == 0 || taken == 0);
+	kill_check(available == PERMITS || point->kind != KILL_NONE);
+	none_is_lost(&s->semaphore, PERMITS - available, PERMITS - available);
+}
+
+static const struct kill_sweep recorded_alone =
+	SCENE_SWEEP_MARKED("release_recorded_alone", setup_recorded, have_and_release_alone, taken_then_free);
+
 int main(int argc, char **argv)
 {
 	static const struct kill_sweep *const sweeps[] = {
-		&plain, &bounded, &one, &three, &three_bounded, &beside, &recorded, &over, &recorded_release, NULL,
+		&plain,    &bounded, &one,  &three,            &three_bounded,  &refused, &beside,
+		&recorded, &over,    &recorded_release, &recorded_alone, NULL,
 	};
 
 	return kill_main(argc, argv, sweeps);
