@@ -475,11 +475,14 @@ static int init_second(const char *fd)
 {
 	struct ipck_shm *shm;
 	struct ipck_lock *pair;
+	int rc;
 
 	if (ipck_shm_open_fd(&shm, atoi(fd), NULL) < 0)
 		return 2;
 	pair = ipck_shm_data(shm);
-	return ipck_lock_init(&pair[1]) < 0;
+	rc = ipck_lock_init(&pair[1]);
+	ipck_shm_close(shm);
+	return rc < 0;
 }
 
 static void init_first_and_execute(void *arg)
@@ -513,11 +516,13 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *s = suite_create("lock_all");
-	TCase *tc = test_case(s, "one");
+	Suite *s;
+	TCase *tc;
 
 	if (argc == 2 && strcmp(argv[0], "again") == 0)
 		return init_second(argv[1]);
+	s = suite_create("lock_all");
+	tc = test_case(s, "one");
 
 	tcase_add_test(tc, as_many_as_there_are);
 	tcase_add_test(tc, none_at_all);
