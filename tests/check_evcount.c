@@ -71,6 +71,34 @@ START_TEST(who_was_told_takes_nothing_back)
 }
 END_TEST
 
+struct told_once {
+	struct evcount e;
+	unsigned tests;
+	bool again;
+};
+
+/* Told of something else before it sleeps, the waiter has to say again that it does. */
+static bool tell_at_the_second(void *arg)
+{
+	struct told_once *t = arg;
+
+	if (++t->tests == 2)
+		evcount_notify(&t->e, EVCOUNT_ALL);
+	t->again = evcount_sleepers(&t->e);
+	return t->tests == 3;
+}
+
+START_TEST(who_was_told_is_counted_again)
+{
+	struct told_once t = {0};
+
+	ck_ok(evcount_await(&t.e, tell_at_the_second, &t, ipck_in_sec(20)));
+	ck_assert_uint_eq(t.tests, 3);
+	ck_assert(t.again);
+	ck_assert(!evcount_sleepers(&t.e));
+}
+END_TEST
+
 START_TEST(what_is_true_needs_no_wait)
 {
 	struct evcount e = {0};
@@ -440,6 +468,7 @@ int main(void)
 
 	tcase_add_test(tc, without_sleepers_nothing_happens);
 	tcase_add_test(tc, who_was_told_takes_nothing_back);
+	tcase_add_test(tc, who_was_told_is_counted_again);
 	tcase_add_test(tc, what_is_true_needs_no_wait);
 	tcase_add_test(tc, waits_end_by_their_deadline);
 	tcase_add_test(tc, the_sequence_wraps_without_a_carry);
