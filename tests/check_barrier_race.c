@@ -16,9 +16,8 @@ int64_t __real_clock_now(void);
 int64_t __wrap_clock_now(void);
 int64_t __wrap_clock_now(void)
 {
-	int64_t (*hook)(void) = at_clock;
+	int64_t (*hook)(void) = swap_seq(&at_clock, NULL);
 
-	at_clock = NULL;
 	return hook ? hook() : __real_clock_now();
 }
 
@@ -26,9 +25,8 @@ bool __real_ident_word_dead(uint64_t word);
 bool __wrap_ident_word_dead(uint64_t word);
 bool __wrap_ident_word_dead(uint64_t word)
 {
-	bool (*hook)(uint64_t) = at_death;
+	bool (*hook)(uint64_t) = swap_seq(&at_death, NULL);
 
-	at_death = NULL;
 	return hook ? hook(word) : __real_ident_word_dead(word);
 }
 

@@ -25,7 +25,7 @@ static pid_t start_waiter(struct scene *s, unsigned i)
 	uint32_t before = waiting(s);
 	pid_t pid = test_fork(wait_as_child, &p);
 
-	TEST_UNTIL(waiting(s) == before + 1 && test_state(pid) == 'S');
+	TEST_UNTIL(only_wait(s, before + 1) && test_state(pid) == 'S');
 	return pid;
 }
 
@@ -289,7 +289,7 @@ START_TEST(who_waits_on_does_not_keep_the_notice)
 	holder = start_holder(s);
 	test_kill(granted);
 	test_kill(holder);
-	TEST_UNTIL(waiting(s) == 1);
+	TEST_UNTIL(only_wait(s, 1));
 	ck_assert_int_eq(word_state(load_acquire(&inside(s)->place[1].word)), GRANTED);
 	go_on(next);
 	test_join(next);
@@ -326,7 +326,7 @@ START_TEST(without_a_notification_too)
 	struct scene *s = make_scene_of(_i);
 	pid_t waiter = test_fork(wait_until_interrupted, s), holder;
 
-	TEST_UNTIL(waiting(s) == 1);
+	TEST_UNTIL(only_wait(s, 1));
 	holder = test_fork(hold_until_killed, s);
 	TEST_UNTIL(load_acquire(&s->taken));
 	test_kill(holder);
@@ -357,10 +357,10 @@ START_TEST(wait_for_tells_what_any_wait_told)
 	struct scene *s = make_scene();
 	pid_t waiter = test_fork(wait_for_items, s);
 
-	TEST_UNTIL(waiting(s) == 1);
+	TEST_UNTIL(only_wait(s, 1));
 	test_kill(start_holder(s));
 	/* It has come back once, and waits again. */
-	TEST_UNTIL(load_relaxed(&inside(s)->next) == 4 && waiting(s) == 1);
+	TEST_UNTIL(load_relaxed(&inside(s)->next) == 4 && only_wait(s, 1));
 	take(s);
 	s->items = 1;
 	ck_ok(ipck_condition_notify(s->c, 1));
@@ -442,7 +442,7 @@ START_TEST(the_places_of_the_dead_are_used_again)
 
 	for (uint32_t i = 0; i < places; i++) {
 		pid = test_fork(wait_and_stay, s);
-		TEST_UNTIL(waiting(s) == (_i ? 1 : i + 1));
+		TEST_UNTIL(only_wait(s, _i ? 1 : i + 1));
 		if (_i) {
 			stop(pid);
 			notify(s, 1);
@@ -452,7 +452,7 @@ START_TEST(the_places_of_the_dead_are_used_again)
 	ck_assert_uint_eq(inside(s)->used, places);
 	ck_assert_uint_eq(waiting(s), _i ? 0 : places);
 	pid = test_fork(wait_and_stay, s);
-	TEST_UNTIL(waiting(s) == 1);
+	TEST_UNTIL(only_wait(s, 1));
 	test_kill(pid);
 	ck_assert_uint_eq(waiting(s), 1);
 	/* Who was killed is behind the living. */

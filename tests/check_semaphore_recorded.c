@@ -4,6 +4,8 @@
 
 #include "parties.h"
 
+#include "base/ident.h"
+
 #include <sched.h>
 
 #define MANY 200
@@ -240,7 +242,7 @@ START_TEST(stopped_is_not_dead)
 #ifdef HAVE_PIDFD
 	/* Dead is it also before anybody has reaped it. */
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	TEST_UNTIL(test_state(pid) == 'Z');
+	TEST_UNTIL(tid_dead(pid));
 	take(s, 1, IPCK_OWNER_DIED);
 #endif
 	test_kill(pid);

@@ -68,6 +68,15 @@ static inline uint32_t waiting(const struct scene *s)
 	return ipck_condition_waiting(s->c);
 }
 
+/* So many wait, and have given the lock back: they may be stopped or killed, and hold nothing. */
+static inline bool only_wait(const struct scene *s, uint32_t n)
+{
+	const struct condition *c = (const struct condition *)(const void *)s->c;
+	const struct lock *lock = (const struct lock *)(const void *)((const char *)c + c->lock);
+
+	return waiting(s) == n && lock_owner(&lock->robust) == 0;
+}
+
 /* Waits as the i-th, and writes down how that ended, and as which one. */
 static inline void wait_as(struct scene *s, unsigned i, struct ipck_deadline deadline)
 {
