@@ -2,8 +2,6 @@
 /* Locks and rlocks whose holder dies, stops, or has them taken away. */
 #include "locks.h"
 
-#include "base/ident.h"
-
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -76,7 +74,7 @@ START_TEST(also_of_one_that_nobody_has_reaped)
 	pid_t pid = start_holder(s);
 
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	TEST_UNTIL(tid_dead(pid));
+	TEST_UNTIL(test_state(pid) == 'Z');
 	told_once(s);
 	test_kill(pid);
 }
