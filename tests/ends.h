@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "far.h"
 #include "support.h"
 
 /* A ring of a page: the longest message that is not streamed has WHOLE bytes. */
@@ -21,12 +22,6 @@
 
 /* The pipe of the test; its children inherit it. */
 static struct ipck_pipe *ends[2];
-
-/* Far away: a call that waits so long has failed. */
-static inline struct ipck_deadline far_off(void)
-{
-	return ipck_in_sec(20 * test_scale());
-}
 
 static inline void make_pipe(size_t bytes)
 {
@@ -149,17 +144,6 @@ static inline unsigned send_until_full(struct ipck_pipe *p, size_t size)
 static inline bool sleeps(pid_t pid)
 {
 	return test_state(pid) == 'S';
-}
-
-static inline void stop(pid_t pid)
-{
-	ck_that(kill(pid, SIGSTOP) == 0);
-	TEST_UNTIL(test_state(pid) == 'T');
-}
-
-static inline void go_on(pid_t pid)
-{
-	ck_that(kill(pid, SIGCONT) == 0);
 }
 
 #endif

@@ -15,13 +15,8 @@
 #include "base/atomic.h"
 #include "base/evcount.h"
 #include "base/spin.h"
+#include "far.h"
 #include "support.h"
-
-/* Far away: a call that waits so long has failed. */
-static inline struct ipck_deadline far_off(void)
-{
-	return ipck_in_sec(20 * test_scale());
-}
 
 static inline void run_parties(bool processes, unsigned n, void (*fn)(unsigned i, void *arg), void *arg)
 {

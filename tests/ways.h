@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/spin.h"
+#include "far.h"
 #include "support.h"
 
 #ifdef TEST_THREAD_SANITIZER
@@ -26,12 +27,6 @@ const char *__tsan_default_options(void)
 /* The loop index of a test says it: bit 0, processes and not threads; bit 1, they sleep at once. */
 #define PARTY_WAYS 4
 
-/* Far away: a call that waits so long has failed. */
-static inline struct ipck_deadline far_off(void)
-{
-	return ipck_in_sec(20 * test_scale());
-}
-
 static inline void run_parties(int way, unsigned n, void (*fn)(unsigned i, void *arg), void *arg)
 {
 	if (way & 2)
@@ -40,17 +35,6 @@ static inline void run_parties(int way, unsigned n, void (*fn)(unsigned i, void 
 		test_processes(n, fn, arg);
 	else
 		test_threads(n, fn, arg);
-}
-
-static inline void stop(pid_t pid)
-{
-	ck_that(kill(pid, SIGSTOP) == 0);
-	TEST_UNTIL(test_state(pid) == 'T');
-}
-
-static inline void go_on(pid_t pid)
-{
-	ck_that(kill(pid, SIGCONT) == 0);
 }
 
 /* From now on SIGUSR1 interrupts this process. */

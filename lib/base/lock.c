@@ -28,10 +28,14 @@ int lock_init(struct robust_lock *lock)
 	if (!rc)
 		rc = pthread_mutex_init(&lock->mutex, &attr);
 	pthread_mutexattr_destroy(&attr);
+#ifndef LOCK_OWNER_SEEN
+	lock->holder = 0;
+#endif
 	return -rc;
 }
 
-pid_t lock_owner(const struct robust_lock *lock)
+/* Who is written down: where libc does not do it, also one that is dead. */
+static pid_t written_owner(const struct robust_lock *lock)
 {
 #ifdef LOCK_OWNER_SEEN
 	/* The futex word of a robust mutex is kernel interface: the low 30 bits
@@ -42,9 +46,20 @@ pid_t lock_owner(const struct robust_lock *lock)
 #endif
 }
 
+pid_t lock_owner(const struct robust_lock *lock)
+{
+	pid_t owner = written_owner(lock);
+
+#ifndef LOCK_OWNER_SEEN
+	if (owner != 0 && tid_dead(owner))
+		return 0;
+#endif
+	return owner;
+}
+
 bool lock_held_here(const struct robust_lock *lock)
 {
-	pid_t owner = lock_owner(lock);
+	pid_t owner = written_owner(lock);
 
 	return owner != 0 && owner == tid_self();
 }
@@ -111,12 +126,12 @@ static int lock_until(struct robust_lock *lock, int64_t now, int64_t until)
  */
 static bool stranded(struct robust_lock *lock, int *rc)
 {
-	pid_t owner = lock_owner(lock);
+	pid_t owner = written_owner(lock);
 
 	if (owner == 0 || !tid_dead(owner))
 		return false;
 	*rc = pthread_mutex_trylock(&lock->mutex);
-	return *rc == EBUSY && lock_owner(lock) == owner;
+	return *rc == EBUSY && written_owner(lock) == owner;
 }
 
 static int lock_slowly(struct robust_lock *lock, struct ipck_deadline deadline)

@@ -196,6 +196,7 @@ static inline unsigned cpu_now(void)
 
 void ipck_striped_counter_add(struct ipck_striped_counter *counter, int64_t n)
 {
+	/* Release: who gets the sum sees what was done before.  Nobody sleeps for it, so not seq. */
 	add_acq_rel(&inner_striped(counter)->stripe[cpu_now() % STRIPES].value, (uint64_t)n);
 }
 

@@ -15,7 +15,8 @@
  * while it waits takes nothing with it; of a release that is killed before it woke anybody,
  * those who sleep learn within 250 ms.
  *
- * release, value and a plain or bounded acquire with IPCK_NOWAIT are async-signal-safe.
+ * release (of a recorded one: by a process that has a permit), value, and a plain or
+ * bounded acquire with IPCK_NOWAIT are async-signal-safe.
  */
 #ifndef IPCKIT_SEMAPHORE_H
 #define IPCKIT_SEMAPHORE_H

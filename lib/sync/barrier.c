@@ -174,7 +174,7 @@ struct visit {
 	struct barrier *barrier;
 	struct place *place;
 	uint64_t cycle;
-	uint64_t state; /* seen, for a wait until it is another */
+	uint64_t state;  /* seen, for a wait until it is another */
 	uint32_t behind; /* so many places behind ours the next look begins */
 };
 

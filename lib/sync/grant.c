@@ -44,13 +44,13 @@ static bool give(struct condition *c, uint64_t grant)
 	return true;
 }
 
-/* The place that has a grant in that state, NULL if none does. */
-static const struct wait_place *holder(const struct condition *c, uint64_t grant, enum word_state state)
+/* Whether a place has that grant, in that state. */
+static bool is_in(const struct condition *c, uint64_t grant, enum word_state state)
 {
 	for (uint32_t i = 0; i < c->used; i++)
 		if (load_relaxed(&c->place[i].word) == word_of(grant, state))
-			return &c->place[i];
-	return NULL;
+			return true;
+	return false;
 }
 
 static void end_debt(struct condition *c, uint64_t first, uint64_t n)
@@ -67,7 +67,7 @@ static void pay_debt(struct condition *c)
 	if (likely(debt == 0))
 		return;
 	for (uint64_t grant = first; grant < first + n; grant++)
-		if (!holder(c, grant, GRANTED) && !holder(c, grant, PASSING) && !give(c, grant))
+		if (!is_in(c, grant, GRANTED) && !is_in(c, grant, PASSING) && !give(c, grant))
 			break;
 	end_debt(c, first, n);
 }
@@ -79,7 +79,7 @@ static void pass_on(struct condition *c)
 
 		if (word_state(word) != PASSING)
 			continue;
-		if (!holder(c, word_number(word), GRANTED))
+		if (!is_in(c, word_number(word), GRANTED))
 			(void)give(c, word_number(word));
 		store_release(&c->place[i].word, UINT64_C(0));
 	}
@@ -110,10 +110,9 @@ static void give_all(struct condition *c, uint64_t grant)
 
 void grant_give(struct condition *c, uint32_t n)
 {
+	uint32_t waiting = grant_count_waiting(c);
 	uint64_t first = c->next;
-	uint32_t waiting;
 
-	waiting = grant_count_waiting(c);
 	n = MIN(n, waiting);
 	if (n == 0)
 		return;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-
 #include <ipckit/rlock.h>
 
 #include <errno.h>
