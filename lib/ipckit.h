@@ -13,6 +13,7 @@
 #include <ipckit/pipe.h>
 #include <ipckit/pool.h>
 #include <ipckit/process.h>
+#include <ipckit/queue.h>
 #include <ipckit/rlock.h>
 #include <ipckit/semaphore.h>
 #include <ipckit/shm.h>

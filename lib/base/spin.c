@@ -16,6 +16,12 @@
 #define YIELD_NS (NS_PER_MS / 20)
 #define YIELD_AGAIN 1024 /* of that many waits one yields, at least */
 
+/* About 200 ns after a few messages, 2 us in full flow. */
+#define RUN_MIN 8
+#define RUN_LONG 16
+#define FALL_BACK 10
+#define FALL_BACK_LONG 100
+
 static uint32_t forbidden;
 
 void spin_forbid(void)
@@ -82,4 +88,14 @@ bool spin_until(struct spinner *s, bool (*test)(void *arg), void *arg)
 	if (most > SPIN_MIN)
 		store_relaxed(&s->most, most - most / 8);
 	return false;
+}
+
+void spin_fall_back(uint32_t *run)
+{
+	uint32_t n = load_relaxed(run);
+	int turns = n < RUN_MIN ? 0 : n < RUN_LONG ? FALL_BACK : FALL_BACK_LONG;
+
+	while (turns-- > 0)
+		cpu_relax();
+	store_relaxed(run, 0);
 }

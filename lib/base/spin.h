@@ -23,6 +23,12 @@ struct spinner {
 /* test(arg), after some turns of spinning or a yield if it is false. */
 bool spin_until(struct spinner *s, bool (*test)(void *arg), void *arg);
 
+/*
+ * Who has caught up with a writer in flow, after *run messages, falls back a little: at its
+ * heels they would take each other the line of the next message, each time.  *run is 0 then.
+ */
+void spin_fall_back(uint32_t *run);
+
 /* From now on no wait of this process stays awake: for tests. */
 void spin_forbid(void);
 

@@ -15,19 +15,30 @@ int bell_put(int sock)
 	return n == 1 ? 0 : -errno;
 }
 
-void bell_ring_armed(struct bell *bell, int sock)
+bool bell_due(const struct bell *bell, uint32_t *drained)
 {
 	/* seq, as the receiver's count and its look afterwards. */
-	uint32_t drained = load_seq(&bell->drained);
+	*drained = load_seq(&bell->drained);
+	return (*drained & 1) || load_relaxed(&bell->rung) != *drained;
+}
+
+void bell_rung(struct bell *bell, uint32_t drained)
+{
+	store_relaxed(&bell->rung, drained);
+}
+
+void bell_ring_armed(struct bell *bell, int sock)
+{
+	uint32_t drained;
 	int rc;
 
-	if (!(drained & 1) && load_relaxed(&bell->rung) == drained)
+	if (!bell_due(bell, &drained))
 		return;
 	/* No room: then it is readable.  Nobody there: the pipe will find out.  No memory:
 	 * the next one rings. */
 	rc = bell_put(sock);
 	if (rc == 0 || rc == -EAGAIN)
-		store_relaxed(&bell->rung, drained);
+		bell_rung(bell, drained);
 }
 
 int bell_first(int sock)

@@ -50,6 +50,10 @@ struct bell {
 /* What a socket carries: datagrams that begin with one of these. */
 enum datagram { DATAGRAM_BELL = 'b', DATAGRAM_FDS = 'f' };
 
+/* Whether it is to be rung, and then that it was, for that drain. */
+bool bell_due(const struct bell *bell, uint32_t *drained);
+void bell_rung(struct bell *bell, uint32_t drained);
+
 /* The part of bell_ring when it is armed. */
 void bell_ring_armed(struct bell *bell, int sock);
 

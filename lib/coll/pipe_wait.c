@@ -6,12 +6,6 @@
 #include "base/clock.h"
 #include "coll/pipe.h"
 
-/* About 200 ns after a few messages, 2 us in full flow. */
-#define RUN_MIN 8
-#define RUN_LONG 16
-#define FALL_BACK 10
-#define FALL_BACK_LONG 100
-
 bool pipe_hung_up(struct ipck_pipe *p)
 {
 	struct pollfd socket = {.fd = p->sock};
@@ -121,25 +115,11 @@ static struct waiting for_data(struct ipck_pipe *p)
 	};
 }
 
-/*
- * Who has caught up with a sender in flow falls back a little: at its heels they would
- * take each other the line of the next head word, at every message.
- */
-static void fall_back(struct ipck_pipe *p)
-{
-	uint32_t run = load_relaxed(&p->receiving.run);
-	int turns = run < RUN_MIN ? 0 : run < RUN_LONG ? FALL_BACK : FALL_BACK_LONG;
-
-	while (turns-- > 0)
-		cpu_relax();
-	store_relaxed(&p->receiving.run, 0);
-}
-
 bool pipe_spin_for_data(struct ipck_pipe *p)
 {
 	struct waiting w = for_data(p);
 
-	fall_back(p);
+	spin_fall_back(&p->receiving.run);
 	return spin(&w);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 #include "base/io.h"
+#include "mem/fifo.h"
 #include "mem/shmfile.h"
 
 #define SEGMENT_MAGIC UINT64_C(0x0174696b63706931) /* "1ipckit" */
@@ -94,6 +95,8 @@ static int fill(int fd, void *arg)
 		return rc;
 	unmap(&making->segment);
 	rc = map_file(&making->segment, fd, plan->bytes, plan->reach);
+	if (rc == 0 && plan->init)
+		rc = plan->init(segment_body(&making->segment), plan->arg);
 	if (rc < 0)
 		return rc;
 	/* The memory is there: neither write can come short. */
@@ -221,5 +224,7 @@ void segment_close(struct segment *seg)
 
 int segment_unlink(const char *name)
 {
-	return shmfile_unlink(name);
+	int rc = fifo_unlink(name);
+
+	return rc < 0 ? rc : shmfile_unlink(name);
 }

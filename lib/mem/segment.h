@@ -16,6 +16,7 @@ enum segment_kind {
 	SEGMENT_USER = 1, /* ipck_shm */
 	SEGMENT_POOL = 2,
 	SEGMENT_PIPE = 3,
+	SEGMENT_QUEUE = 4,
 };
 
 /* Moved by any change to a struct that lies in a segment. */
@@ -56,6 +57,10 @@ struct segment_plan {
 	size_t bytes;     /* of the body: reserved at once, zeroed */
 	size_t reach;     /* bytes of address space for segment_grow; 0: just bytes */
 	mode_t mode;      /* of a named one; 0 is 0600 */
+	/* Makes what lies in it whole, before anybody can find it; 0, or -errno.  May be called
+	 * again, for another file.  NULL: zeroes are. */
+	int (*init)(void *body, void *arg);
+	void *arg;
 };
 
 /*

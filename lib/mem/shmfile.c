@@ -22,7 +22,6 @@
 #include "base/io.h"
 #include "base/name.h"
 
-#define SHM_DIR "/dev/shm"
 #define PATH_SIZE (sizeof(SHM_DIR "/ipck.") + NAME_MAX_LENGTH)
 
 /* "/dev/shm/ipck.NAME"; behind the directory it is the POSIX name. */
@@ -296,4 +295,18 @@ int shmfile_unlink(const char *name)
 	if (rc < 0)
 		return rc;
 	return shm_unlink(posix_name(path)) < 0 ? -errno : 0;
+}
+
+int shmfile_inode(const char *name, ino_t *inode)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	int rc = make_path(path, name);
+
+	if (rc < 0)
+		return rc;
+	if (stat(path, &st) < 0)
+		return -errno;
+	*inode = st.st_ino;
+	return 0;
 }

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* Where named ones are, and what stands beside them. */
+#define SHM_DIR "/dev/shm"
+
 /* Makes an empty file whole: 0 or -errno.  Can be called again, for another file. */
 typedef int shmfile_fill(int fd, void *arg);
 
@@ -30,6 +33,9 @@ int shmfile_create(const char *name, mode_t mode, shmfile_fill *fill, shmfile_fi
 /* -ENOENT also for a file that nobody has made whole. */
 int shmfile_open(const char *name, shmfile_filled *filled);
 int shmfile_unlink(const char *name);
+
+/* Of the file that has that name now. */
+int shmfile_inode(const char *name, ino_t *inode);
 
 /* Memory for a part of the file, which grows to it: -ENOSPC, -ENOMEM. */
 int shmfile_reserve(int fd, size_t offset, size_t bytes);

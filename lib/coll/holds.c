@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "coll/holds.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/fork.h"
+#include "base/ident.h"
+
+/* Over all holds: they are changed for moments only. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void reset_in_child(void)
+{
+	mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+static struct fork_hook hook = {.child = reset_in_child};
+
+__attribute__((constructor)) static void install(void)
+{
+	fork_hook_add(&hook);
+}
+
+static void enter(struct holds *h)
+{
+	pthread_mutex_lock(&mutex);
+	if (likely(h->epoch == fork_epoch()))
+		return;
+	/* Not freed: another thread of the parent may have been in the middle of it. */
+	*h = (struct holds){.epoch = fork_epoch()};
+}
+
+static void leave(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static int grow(struct holds *h, size_t room)
+{
+	struct hold *more = reallocarray(h->hold, room, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	h->hold = more;
+	h->room = room;
+	return 0;
+}
+
+int holds_prepare(struct holds *h, size_t n)
+{
+	size_t wanted;
+	int rc = 0;
+
+	enter(h);
+	wanted = h->count + h->promised + n;
+	if (wanted > h->room)
+		rc = grow(h, MAX(2 * h->room, MAX(wanted, (size_t)8)));
+	if (rc == 0)
+		h->promised += n;
+	leave();
+	return rc;
+}
+
+void holds_unprepare(struct holds *h, size_t n)
+{
+	enter(h);
+	h->promised -= n;
+	leave();
+}
+
+void holds_add(struct holds *h, uint32_t place, enum hold_kind kind)
+{
+	enter(h);
+	h->promised--;
+	h->hold[h->count++] = (struct hold){place, kind, tid_self()};
+	leave();
+}
+
+static void remove_at(struct holds *h, size_t i)
+{
+	h->count--;
+	memmove(&h->hold[i], &h->hold[i + 1], (h->count - i) * sizeof(*h->hold));
+}
+
+bool holds_remove(struct holds *h, uint32_t place, bool reserved)
+{
+	size_t i = 0;
+	bool found;
+
+	enter(h);
+	while (i < h->count && (h->hold[i].place != place || (h->hold[i].kind == HOLD_RESERVED) != reserved))
+		i++;
+	found = i < h->count;
+	if (found)
+		remove_at(h, i);
+	leave();
+	return found;
+}
+
+bool holds_leased(struct holds *h, uint32_t *place)
+{
+	pid_t thread = tid_self();
+	size_t i = 0;
+	bool found;
+
+	enter(h);
+	while (i < h->count && (h->hold[i].kind != HOLD_LEASED || h->hold[i].thread != thread))
+		i++;
+	found = i < h->count;
+	if (found)
+		*place = h->hold[i].place;
+	leave();
+	return found;
+}
+
+bool holds_items(struct holds *h)
+{
+	size_t i = 0;
+	bool found;
+
+	enter(h);
+	while (i < h->count && h->hold[i].kind == HOLD_RESERVED)
+		i++;
+	found = i < h->count;
+	leave();
+	return found;
+}
+
+bool holds_pop(struct holds *h, struct hold *last)
+{
+	bool found;
+
+	enter(h);
+	found = h->count > 0;
+	if (found)
+		*last = h->hold[--h->count];
+	leave();
+	return found;
+}
+
+void holds_free(struct holds *h)
+{
+	enter(h);
+	free(h->hold);
+	*h = (struct holds){0};
+	leave();
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/* Getting messages out of a queue; the protocol is in queue.h. */
+#include "coll/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ident.h"
+
+/* ---- what is there ---- */
+
+static bool is_empty(struct queue_shm *s)
+{
+	uint64_t next = load_relaxed(&s->next), tail;
+
+	if (likely(mark_place(next) != mark_place(load_relaxed(&s->tail_seen))))
+		return false;
+	tail = load_acquire(&s->tail);
+	store_relaxed(&s->tail_seen, tail);
+	if ((uint64_t)(mark_count(tail) - mark_count(next)) > load_relaxed(&s->most_items))
+		store_relaxed(&s->most_items, mark_count(tail) - mark_count(next));
+	return mark_place(next) == mark_place(tail);
+}
+
+/* Goes over what is no message at next. */
+static int pass_over(struct ipck_queue *q, uint64_t word)
+{
+	struct queue_shm *s = q->shm;
+	bool is_void = entry_state(word) == ENTRY_VOID;
+	struct queue_note n = queue_note(s);
+
+	if (queue_step(q, &n.next, load_relaxed(&s->tail_seen)) < 0)
+		return -EPROTO;
+	store_relaxed(&s->voids, load_relaxed(&s->voids) + is_void);
+	queue_finish(s, &n, is_void);
+	queue_do(q, &n);
+	return 0;
+}
+
+/* Whether the message there ends before what is there does, and that is not more than the ring. */
+static bool is_whole(const struct ipck_queue *q, uint64_t next, uint64_t word)
+{
+	uint32_t there = mark_place(load_relaxed(&q->shm->tail_seen)) - mark_place(next);
+
+	return entry_units(entry_size(word)) <= there && there <= q->units;
+}
+
+static int find_next(struct ipck_queue *q, struct found *f)
+{
+	struct queue_shm *s = q->shm;
+
+	while (!is_empty(s)) {
+		uint64_t next = load_relaxed(&s->next);
+		uint64_t word = load_acquire(&queue_entry(q, mark_place(next))->word);
+
+		switch (entry_state(word)) {
+		case ENTRY_READY:
+			*f = (struct found){.word = word, .place = mark_place(next)};
+			return is_whole(q, next, word) ? 1 : -EPROTO;
+		case ENTRY_RESERVED:
+			return 0;
+		case ENTRY_VOID:
+		case ENTRY_FILLER:
+			if (pass_over(q, word) < 0)
+				return -EPROTO;
+			break;
+		default:
+			return -EPROTO;
+		}
+	}
+	return 0;
+}
+
+static int find_returned(struct ipck_queue *q, struct found *f)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t at = load_relaxed(&s->head), next = load_relaxed(&s->next);
+
+	while (mark_place(at) != mark_place(next)) {
+		uint64_t word = load_acquire(&queue_entry(q, mark_place(at))->word);
+
+		*f = (struct found){.word = word, .place = mark_place(at), .again = true};
+		if (queue_step(q, &at, next) < 0)
+			return -EPROTO;
+		if (entry_state(word) == ENTRY_RETURNED)
+			return entry_units(entry_size(word)) <= q->units ? 1 : -EPROTO;
+	}
+	return -EPROTO;
+}
+
+int queue_find(struct ipck_queue *q, struct found *f)
+{
+	return unlikely(load_relaxed(&q->shm->returned)) ? find_returned(q, f) : find_next(q, f);
+}
+
+ssize_t queue_count(struct ipck_queue *q)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t at = load_relaxed(&s->next), tail = load_acquire(&s->tail);
+	uint32_t n = load_relaxed(&s->returned);
+
+	if (mark_place(tail) - mark_place(at) > q->units)
+		return -EPROTO;
+	/* No reservation: all can be got. */
+	if ((int32_t)(load_relaxed(&s->reserved_at) - mark_place(at)) < 0)
+		return (ssize_t)n + (mark_count(tail) - mark_count(at));
+	while (mark_place(at) != mark_place(tail)) {
+		uint64_t word = load_acquire(&queue_entry(q, mark_place(at))->word);
+
+		if (entry_state(word) == ENTRY_RESERVED)
+			break;
+		if (queue_step(q, &at, tail) < 0)
+			return -EPROTO;
+		n += entry_state(word) == ENTRY_READY;
+	}
+	return (ssize_t)n;
+}
+
+/* ---- waiting ---- */
+
+/*
+ * Drained: nothing there, and nothing that can come back.  But who has something himself is
+ * not let wait for others, who might wait for that.
+ */
+static bool is_drained(struct ipck_queue *q)
+{
+	const struct queue_shm *s = q->shm;
+
+	return load_relaxed(&s->closed) == QUEUE_DRAINS && mark_place(load_seq(&s->next)) == mark_place(load_seq(&s->tail)) &&
+	       load_relaxed(&s->returned) == 0 && (load_relaxed(&s->held) == 0 || holds_items(&q->holds));
+}
+
+bool queue_may_get(void *queue)
+{
+	struct ipck_queue *q = queue;
+	const struct queue_shm *s = q->shm;
+	uint64_t next = load_seq(&s->next);
+
+	if (mark_place(next) != mark_place(load_seq(&s->tail)) &&
+	    entry_state(load_seq(&queue_entry(q, mark_place(next))->word)) != ENTRY_RESERVED)
+		return true;
+	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);
+}
+
+/* Whether somebody has something, or a killed one left something half done. */
+static bool may_be_held_up(struct ipck_queue *q)
+{
+	const struct queue_shm *s = q->shm;
+	uint64_t next = load_acquire(&s->next);
+
+	return load_relaxed(&s->held) || load_relaxed(&s->noted) ||
+	       mark_place(load_relaxed(&s->head)) != mark_place(next) ||
+	       entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) == ENTRY_RESERVED;
+}
+
+bool queue_look(struct ipck_queue *q)
+{
+	int n;
+
+	if (!may_be_held_up(q) || queue_lock_get(q, IPCK_NOWAIT) < 0)
+		return false;
+	n = queue_bury(q);
+	queue_unlock_get(q);
+	if (n > 0)
+		queue_tell_of_end(q);
+	return true;
+}
+
+static bool look_for_message(void *queue)
+{
+	return queue_look(queue) && queue_may_get(queue);
+}
+
+static int wait_for_message(struct ipck_queue *q, struct ipck_deadline deadline)
+{
+	if (deadline.ns > 0) {
+		spin_fall_back(&q->run);
+		if (spin_until(&q->getting, queue_may_get, q))
+			return 0;
+	}
+	return evcount_await_looking(&q->shm->data, queue_may_get, look_for_message, q, deadline);
+}
+
+/* Under the lock, with nothing to get: 0: it may come. */
+static int nothing_there(struct ipck_queue *q)
+{
+	if (unlikely(load_relaxed(&q->shm->bell.armed)))
+		queue_silence(q);
+	return is_drained(q) ? -ESHUTDOWN : 0;
+}
+
+int queue_begin_get(struct ipck_queue *q, struct found *f, struct ipck_deadline deadline)
+{
+	struct queue_shm *s = q->shm;
+	bool waited = false;
+
+	for (;;) {
+		int rc = queue_lock_get(q, deadline);
+
+		if (unlikely(rc < 0))
+			return rc;
+		rc = load_relaxed(&s->closed) == QUEUE_CLOSED ? -ESHUTDOWN : queue_find(q, f);
+		if (likely(rc > 0)) {
+			store_relaxed(&s->get_waits, load_relaxed(&s->get_waits) + waited);
+			return 0;
+		}
+		if (rc == 0)
+			rc = nothing_there(q);
+		queue_unlock_get(q);
+		waited = true;
+		if (rc == 0)
+			rc = wait_for_message(q, deadline);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+/* ---- taking ---- */
+
+void queue_take(struct ipck_queue *q, const struct found *f)
+{
+	struct queue_shm *s = q->shm;
+	struct entry *e = queue_entry(q, f->place);
+	struct queue_note n = queue_note(s);
+
+	store_relaxed(&e->owner, ident_word());
+	n.place = f->place;
+	n.word = entry_word(entry_size(f->word), entry_given(f->word) + 1, ENTRY_TAKEN);
+	n.held++;
+	if (f->again)
+		n.returned--;
+	else
+		n.next = mark_after(n.next, entry_units(entry_size(f->word)), 1);
+	store_relaxed(&s->again, load_relaxed(&s->again) + f->again);
+	store_relaxed(&s->bytes_got, load_relaxed(&s->bytes_got) + entry_size(f->word));
+	queue_do(q, &n);
+}
+
+/* next moves over what was copied out. */
+static inline void move_next(struct ipck_queue *q, uint64_t next, size_t bytes)
+{
+	struct queue_shm *s = q->shm;
+
+	store_release(&s->next, next);
+	store_relaxed(&s->taken, queue_taken(s));
+	store_relaxed(&s->bytes_got, load_relaxed(&s->bytes_got) + bytes);
+	if (likely(load_relaxed(&s->held) + load_relaxed(&s->returned) == 0))
+		store_seq(&s->head, next);
+	else
+		queue_move_head(q);
+}
+
+static inline size_t copy_out(struct ipck_queue *q, uint32_t place, uint64_t word, void *data)
+{
+	size_t size = entry_size(word);
+
+	if (size)
+		memcpy(data, entry_bytes(queue_entry(q, place)), size);
+	return size;
+}
+
+/* Under the lock, which it gives back. */
+static void get_small(struct ipck_queue *q, const struct found *f, void *data)
+{
+	struct queue_shm *s = q->shm;
+	size_t size = copy_out(q, f->place, f->word, data);
+
+	store_relaxed(&q->run, load_relaxed(&q->run) + 1);
+	if (likely(!f->again)) {
+		move_next(q, mark_after(load_relaxed(&s->next), entry_units(size), 1), size);
+	} else {
+		queue_end_one(q, f->place, f->word, ENTRY_DONE, false);
+		store_relaxed(&s->again, load_relaxed(&s->again) + 1);
+		store_relaxed(&s->bytes_got, load_relaxed(&s->bytes_got) + size);
+	}
+	queue_unlock_get(q);
+}
+
+/* Under the lock, which it gives back before the copy is made: who is killed meanwhile has not got it. */
+static int get_large(struct ipck_queue *q, const struct found *f, void *data)
+{
+	queue_take(q, f);
+	queue_unlock_get(q);
+	copy_out(q, f->place, f->word, data);
+	if (!q->leases)
+		return queue_end(q, f->place, ENTRY_DONE);
+	holds_add(&q->holds, f->place, HOLD_LEASED);
+	return 0;
+}
+
+/* The lock, with a message that fits. */
+static int begin_fitting(struct ipck_queue *q, struct found *f, size_t size, size_t *needed,
+                         struct ipck_deadline deadline)
+{
+	int rc = queue_begin_get(q, f, deadline);
+
+	if (rc < 0 || likely(entry_size(f->word) <= size))
+		return rc;
+	queue_unlock_get(q);
+	if (needed)
+		*needed = entry_size(f->word);
+	/* Another was not woken for it. */
+	queue_tell(q, 1);
+	return -EMSGSIZE;
+}
+
+static ssize_t get_one(struct ipck_queue *q, void *data, size_t size, size_t *needed, struct ipck_deadline deadline)
+{
+	struct found f;
+	int rc = begin_fitting(q, &f, size, needed, deadline);
+
+	if (unlikely(rc < 0))
+		return rc;
+	if (likely(entry_size(f.word) <= QUEUE_SMALL && !q->leases))
+		get_small(q, &f, data);
+	else
+		rc = get_large(q, &f, data);
+	return rc < 0 ? rc : (ssize_t)entry_size(f.word);
+}
+
+ssize_t ipck_queue_get(struct ipck_queue *q, void *data, size_t size, size_t *needed, struct ipck_deadline deadline)
+{
+	ssize_t n;
+
+	if (likely(!q->leases))
+		return get_one(q, data, size, needed, deadline);
+	n = holds_prepare(&q->holds, 1);
+	if (n == 0) {
+		n = get_one(q, data, size, needed, deadline);
+		if (n < 0)
+			holds_unprepare(&q->holds, 1);
+	}
+	return n;
+}
+
+int ipck_queue_get_new(struct ipck_queue *q, void **data, size_t *size, struct ipck_deadline deadline)
+{
+	size_t room = 256, needed = 0;
+
+	for (;;) {
+		void *bytes = malloc(room);
+		ssize_t n = bytes ? ipck_queue_get(q, bytes, room, &needed, deadline) : -ENOMEM;
+
+		if (n >= 0) {
+			*data = bytes;
+			*size = (size_t)n;
+			return 0;
+		}
+		free(bytes);
+		/* Another may take it meanwhile: then it is the next one. */
+		if (n != -EMSGSIZE)
+			return (int)n;
+		room = needed;
+	}
+}
+
+/* ---- many ---- */
+
+/* One more of those behind `next` that are small, READY, and fit: *next moves behind it. */
+static bool copy_next(struct ipck_queue *q, uint64_t *next, char *data, size_t room, struct iovec *message)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t word;
+	size_t size;
+
+	if (mark_place(*next) == mark_place(load_relaxed(&s->tail_seen)))
+		return false;
+	word = load_acquire(&queue_entry(q, mark_place(*next))->word);
+	size = entry_size(word);
+	if (entry_state(word) != ENTRY_READY || size > MIN(room, QUEUE_SMALL) || !is_whole(q, *next, word))
+		return false;
+	copy_out(q, mark_place(*next), word, data);
+	*message = (struct iovec){.iov_base = data, .iov_len = size};
+	*next = mark_after(*next, entry_units(size), 1);
+	return true;
+}
+
+/* Under the lock, which it gives back; the first is there, and fits. */
+static int get_run(struct ipck_queue *q, char *data, size_t size, struct iovec *messages, int n)
+{
+	uint64_t next = load_relaxed(&q->shm->next);
+	size_t bytes = 0;
+	int i = 0;
+
+	while (i < n && copy_next(q, &next, data + bytes, size - bytes, &messages[i]))
+		bytes += messages[i++].iov_len;
+	move_next(q, next, bytes);
+	store_relaxed(&q->run, load_relaxed(&q->run) + (uint32_t)i);
+	queue_unlock_get(q);
+	return i;
+}
+
+/* One after the other, as each is a change of its own; room for n was prepared. */
+static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec *messages, int n,
+                     struct found *f)
+{
+	uint32_t *places = calloc((size_t)n, sizeof(*places));
+	size_t bytes = 0;
+	int i = 0;
+
+	if (!places) {
+		queue_unlock_get(q);
+		return -ENOMEM;
+	}
+	do {
+		queue_take(q, f);
+		places[i] = f->place;
+		messages[i] = (struct iovec){.iov_base = data + bytes, .iov_len = entry_size(f->word)};
+		bytes += messages[i++].iov_len;
+	} while (i < n && queue_find(q, f) > 0 && entry_size(f->word) <= size - bytes);
+	queue_unlock_get(q);
+	for (int k = 0; k < i; k++) {
+		copy_out(q, places[k], messages[k].iov_len, messages[k].iov_base);
+		holds_add(&q->holds, places[k], HOLD_LEASED);
+	}
+	free(places);
+	return i;
+}
+
+static int get_first_of_many(struct ipck_queue *q, const struct found *f, void *data, struct iovec *message)
+{
+	int rc = 0;
+
+	if (f->again)
+		get_small(q, f, data);
+	else
+		rc = get_large(q, f, data);
+	*message = (struct iovec){.iov_base = data, .iov_len = entry_size(f->word)};
+	return rc < 0 ? rc : 1;
+}
+
+static int get_many(struct ipck_queue *q, void *data, size_t size, struct iovec *messages, int n, size_t *needed,
+                    struct ipck_deadline deadline)
+{
+	struct found f;
+	int rc = begin_fitting(q, &f, size, needed, deadline);
+
+	if (rc < 0)
+		return rc;
+	if (q->leases)
+		return lease_run(q, data, size, messages, n, &f);
+	if (f.again || entry_size(f.word) > QUEUE_SMALL)
+		return get_first_of_many(q, &f, data, messages);
+	return get_run(q, data, size, messages, n);
+}
+
+int ipck_queue_get_many(struct ipck_queue *q, void *data, size_t size, struct iovec *messages, int n, size_t *needed,
+                        struct ipck_deadline deadline)
+{
+	int rc = n <= 0 ? -EINVAL : q->leases ? holds_prepare(&q->holds, (size_t)n) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = get_many(q, data, size, messages, n, needed, deadline);
+	if (q->leases)
+		holds_unprepare(&q->holds, (size_t)(n - MAX(rc, 0)));
+	return rc;
+}
+
+/* ---- in place ---- */
+
+int ipck_queue_peek(struct ipck_queue *q, struct ipck_queue_item *item, struct ipck_deadline deadline)
+{
+	struct found f;
+	int rc = holds_prepare(&q->holds, 1);
+
+	if (rc < 0)
+		return rc;
+	rc = queue_begin_get(q, &f, deadline);
+	if (rc < 0) {
+		holds_unprepare(&q->holds, 1);
+		return rc;
+	}
+	queue_take(q, &f);
+	queue_unlock_get(q);
+	holds_add(&q->holds, f.place, HOLD_PEEKED);
+	*item = queue_item(q, f.place, entry_size(f.word), entry_given(f.word) + 1);
+	return 0;
+}
+
+static int end_item(struct ipck_queue *q, const struct ipck_queue_item *item, enum entry_state how)
+{
+	return holds_remove(&q->holds, item->place, false) ? queue_end(q, item->place, how) : -EPERM;
+}
+
+int ipck_queue_release(struct ipck_queue *q, const struct ipck_queue_item *item)
+{
+	return end_item(q, item, ENTRY_DONE);
+}
+
+int ipck_queue_refuse(struct ipck_queue *q, const struct ipck_queue_item *item)
+{
+	return end_item(q, item, ENTRY_RETURNED);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/fifo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef HAVE_EVENTFD
+#include <sys/eventfd.h>
+#endif
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/name.h"
+#include "mem/shmfile.h"
+
+#define PATH_SIZE (sizeof(SHM_DIR "/ipck-bell..") + NAME_MAX_LENGTH + 24)
+
+static void make_path(char path[PATH_SIZE], const char *name, ino_t inode)
+{
+	snprintf(path, PATH_SIZE, SHM_DIR "/ipck-bell.%s.%llu", name, (unsigned long long)inode);
+}
+
+static int lift(int fd)
+{
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = io_lift(fd, &fd);
+	return rc < 0 ? rc : fd;
+}
+
+static int open_path(const char *path)
+{
+	int fd = lift(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+		return fd;
+	close(fd);
+	return -EPROTO;
+}
+
+/* Nobody looks for it before it is whole: others open it when it was armed. */
+static int make(const char *path, mode_t mode)
+{
+	if (mkfifo(path, mode) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+int fifo_open(const char *name, int segment, bool wanted)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	int fd, rc;
+
+	if (fstat(segment, &st) < 0)
+		return -errno;
+	make_path(path, name, st.st_ino);
+	fd = open_path(path);
+	if (fd != -ENOENT || !wanted)
+		return fd;
+	rc = make(path, st.st_mode & 0777);
+	return rc < 0 ? rc : open_path(path);
+}
+
+int fifo_anonymous(void)
+{
+#ifdef HAVE_EVENTFD
+	return lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+#else
+	/* A name for an instant; a kill in it leaves an empty FIFO. */
+	for (int attempt = 0; attempt < 100; attempt++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), SHM_DIR "/ipck-%d-%llx", (int)getpid(), (unsigned long long)clock_now());
+		if (mkfifo(path, 0600) == 0) {
+			fd = open_path(path);
+			unlink(path);
+			return fd;
+		}
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+#endif
+}
+
+int fifo_unlink(const char *name)
+{
+	char path[PATH_SIZE];
+	ino_t inode;
+	int rc = shmfile_inode(name, &inode);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	make_path(path, name, inode);
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
