@@ -71,13 +71,16 @@ struct queue_shm {
 	/*
 	 * Under `put`.  head_seen, next_seen: old values, so that the other line is seldom
 	 * read.  reserved_at: the place of the last reservation, written before tail: with
-	 * that behind next there is none in the ring.  The rest are figures.
+	 * that behind next there is none in the ring.  first: who others give way to, until
+	 * that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
 	 */
 	ALIGNED(FALSE_SHARING) struct robust_lock put;
 	uint64_t tail;
 	uint64_t head_seen, next_seen;
 	uint32_t reserved_at;
 	uint32_t dead_putters;
+	uint64_t first;
+	int64_t first_until;
 	uint64_t bytes_put, put_waits;
 	uint64_t bytes_committed; /* added to without the lock */
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/ident.h"
 
 static bool fits(const struct ipck_queue *q, uint64_t head, uint64_t tail, uint32_t units)
@@ -41,6 +42,45 @@ bool queue_fits(const struct ipck_queue *q, uint64_t tail, uint32_t units)
 	return fits(q, load_acquire(&s->head), tail, units) && below_bound(s, load_acquire(&s->next), tail);
 }
 
+/* ---- giving way ---- */
+
+/* Who is waited for: no longer than this since his last look, as he may be stopped, or dead. */
+#define CLAIM_NS TICK_NS
+
+/*
+ * Where small messages take all room that comes, a large one would never be put.  This is
+ * fairness only: nothing relies on it, so time may decide.
+ */
+static bool gives_way(const struct queue_shm *s)
+{
+	uint64_t first = load_relaxed(&s->first);
+
+	return unlikely(first != 0) && first != ident_word() && clock_now() < load_relaxed(&s->first_until);
+}
+
+/* Who has waited for some time. */
+static void claim(struct ipck_queue *q)
+{
+	struct queue_shm *s = q->shm;
+
+	if (queue_lock(&s->put, IPCK_NOWAIT) < 0)
+		return;
+	if (!gives_way(s)) {
+		store_relaxed(&s->first_until, clock_now() + CLAIM_NS);
+		store_relaxed(&s->first, ident_word());
+	}
+	lock_release(&s->put);
+}
+
+/* Under the lock; who gave way is told. */
+static void end_claim(struct queue_shm *s)
+{
+	if (likely(load_relaxed(&s->first) != ident_word()))
+		return;
+	store_seq(&s->first, 0);
+	evcount_notify(&s->room, EVCOUNT_ALL);
+}
+
 /* ---- waiting ---- */
 
 struct room_wait {
@@ -58,15 +98,18 @@ static bool may_put(void *arg)
 
 	if (load_relaxed(&s->closed) != QUEUE_OPEN || (int32_t)(mark_place(tail) - mark_place(head)) < 0)
 		return true;
-	return fits(w->queue, head, tail, w->units) &&
+	return fits(w->queue, head, tail, w->units) && !gives_way(s) &&
 	       ((int32_t)(mark_count(tail) - mark_count(next)) < 0 || below_bound(s, next, tail));
 }
 
 static bool look_for_room(void *arg)
 {
-	const struct room_wait *w = arg;
+	struct room_wait *w = arg;
 
-	return queue_look(w->queue) && may_put(arg);
+	if (queue_look(w->queue) && may_put(arg))
+		return true;
+	claim(w->queue);
+	return false;
 }
 
 static int wait_for_room(struct ipck_queue *q, uint32_t units, struct ipck_deadline deadline)
@@ -78,33 +121,55 @@ static int wait_for_room(struct ipck_queue *q, uint32_t units, struct ipck_deadl
 	return evcount_await_looking(&q->shm->room, may_put, look_for_room, &w, deadline);
 }
 
-/* The lock, with room for that many units. */
-static int begin(struct ipck_queue *q, uint32_t units, struct ipck_deadline deadline)
+/* The lock of a queue that takes more. */
+static int lock_open(struct ipck_queue *q, struct ipck_deadline deadline)
 {
 	struct queue_shm *s = q->shm;
-	bool waited = false;
+	int rc = queue_lock(&s->put, deadline);
+
+	if (unlikely(rc > 0))
+		store_relaxed(&s->dead_putters, load_relaxed(&s->dead_putters) + 1);
+	if (likely(rc < 0 || load_relaxed(&s->closed) == QUEUE_OPEN))
+		return MIN(rc, 0);
+	lock_release(&s->put);
+	return -ESHUTDOWN;
+}
+
+/* Found no room: waits until there is some, again and again, and has the lock then. */
+static int begin_later(struct ipck_queue *q, uint32_t units, struct ipck_deadline deadline)
+{
+	struct queue_shm *s = q->shm;
 
 	for (;;) {
-		int rc = queue_lock(&s->put, deadline);
+		int failed = wait_for_room(q, units, deadline), rc = lock_open(q, deadline);
 
-		if (unlikely(rc > 0))
-			store_relaxed(&s->dead_putters, load_relaxed(&s->dead_putters) + 1);
-		if (unlikely(rc < 0))
-			return rc;
-		if (unlikely(load_relaxed(&s->closed) != QUEUE_OPEN)) {
-			lock_release(&s->put);
-			return -ESHUTDOWN;
-		}
-		if (likely(has_room(q, load_relaxed(&s->tail), units))) {
-			store_relaxed(&s->put_waits, load_relaxed(&s->put_waits) + waited);
-			return 0;
-		}
-		lock_release(&s->put);
-		waited = true;
-		rc = wait_for_room(q, units, deadline);
 		if (rc < 0)
 			return rc;
+		if (failed == 0 && !gives_way(s) && has_room(q, load_relaxed(&s->tail), units)) {
+			store_relaxed(&s->put_waits, load_relaxed(&s->put_waits) + 1);
+			end_claim(s);
+			return 0;
+		}
+		if (failed < 0)
+			end_claim(s);
+		lock_release(&s->put);
+		if (failed < 0)
+			return failed;
 	}
+}
+
+/* The lock, with room for that many units. */
+static inline int begin(struct ipck_queue *q, uint32_t units, struct ipck_deadline deadline)
+{
+	struct queue_shm *s = q->shm;
+	int rc = lock_open(q, deadline);
+
+	if (unlikely(rc < 0))
+		return rc;
+	if (likely(!gives_way(s) && has_room(q, load_relaxed(&s->tail), units)))
+		return 0;
+	lock_release(&s->put);
+	return begin_later(q, units, deadline);
 }
 
 /* ---- in place ---- */
