@@ -165,6 +165,12 @@ void queue_finish(const struct queue_shm *s, struct queue_note *n, uint32_t more
 uint64_t queue_taken(const struct queue_shm *s);
 uint64_t queue_total(const struct queue_shm *s);
 
+/* Whether that is no more than the ring: else the marks are damaged, and a walk might never end. */
+static inline bool queue_is_span(const struct ipck_queue *q, uint64_t from, uint64_t to)
+{
+	return mark_place(to) - mark_place(from) <= q->units;
+}
+
 /* *m moves behind the entry there: -EPROTO: that does not end before `end`. */
 int queue_step(const struct ipck_queue *q, uint64_t *m, uint64_t end);
 int queue_move_head(struct ipck_queue *q);

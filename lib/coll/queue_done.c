@@ -54,6 +54,8 @@ int ipck_queue_leased(struct ipck_queue *q, struct ipck_queue_item *item)
 	if (!holds_leased(&q->holds, &place))
 		return -ENOENT;
 	word = load_relaxed(&queue_entry(q, place)->word);
+	if (entry_units(entry_size(word)) > q->units)
+		return -EPROTO;
 	*item = queue_item(q, place, entry_size(word), entry_given(word));
 	return 0;
 }

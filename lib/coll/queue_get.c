@@ -38,12 +38,10 @@ static int pass_over(struct ipck_queue *q, uint64_t word)
 	return 0;
 }
 
-/* Whether the message there ends before what is there does, and that is not more than the ring. */
+/* Whether the message there ends before what is there does. */
 static bool is_whole(const struct ipck_queue *q, uint64_t next, uint64_t word)
 {
-	uint32_t there = mark_place(load_relaxed(&q->shm->tail_seen)) - mark_place(next);
-
-	return entry_units(entry_size(word)) <= there && there <= q->units;
+	return entry_units(entry_size(word)) <= mark_place(load_relaxed(&q->shm->tail_seen)) - mark_place(next);
 }
 
 static int find_next(struct ipck_queue *q, struct found *f)
@@ -54,6 +52,8 @@ static int find_next(struct ipck_queue *q, struct found *f)
 		uint64_t next = load_relaxed(&s->next);
 		uint64_t word = load_acquire(&queue_entry(q, mark_place(next))->word);
 
+		if (unlikely(!queue_is_span(q, next, load_relaxed(&s->tail_seen))))
+			return -EPROTO;
 		switch (entry_state(word)) {
 		case ENTRY_READY:
 			*f = (struct found){.word = word, .place = mark_place(next)};
@@ -77,6 +77,8 @@ static int find_returned(struct ipck_queue *q, struct found *f)
 	struct queue_shm *s = q->shm;
 	uint64_t at = load_relaxed(&s->head), next = load_relaxed(&s->next);
 
+	if (!queue_is_span(q, at, next))
+		return -EPROTO;
 	while (mark_place(at) != mark_place(next)) {
 		uint64_t word = load_acquire(&queue_entry(q, mark_place(at))->word);
 
@@ -100,7 +102,7 @@ ssize_t queue_count(struct ipck_queue *q)
 	uint64_t at = load_relaxed(&s->next), tail = load_acquire(&s->tail);
 	uint32_t n = load_relaxed(&s->returned);
 
-	if (mark_place(tail) - mark_place(at) > q->units)
+	if (!queue_is_span(q, at, tail))
 		return -EPROTO;
 	/* No reservation: all can be got. */
 	if ((int32_t)(load_relaxed(&s->reserved_at) - mark_place(at)) < 0)

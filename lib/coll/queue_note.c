@@ -129,6 +129,8 @@ int queue_move_head(struct ipck_queue *q)
 
 	if (load_relaxed(&s->held) + load_relaxed(&s->returned) == 0)
 		head = next;
+	if (!queue_is_span(q, head, next))
+		return -EPROTO;
 	while (rc == 0 && mark_place(head) != mark_place(next) &&
 	       !is_held(load_acquire(&queue_entry(q, mark_place(head))->word)))
 		rc = queue_step(q, &head, next);
@@ -197,6 +199,8 @@ static int end_those(struct ipck_queue *q, entry_choice *choose, void *arg, enum
 	uint64_t at = load_relaxed(&s->head), next = load_relaxed(&s->next);
 	int ended = 0;
 
+	if (!queue_is_span(q, at, next))
+		return -EPROTO;
 	while (load_relaxed(&s->held) + load_relaxed(&s->returned) > 0 && mark_place(at) != mark_place(next)) {
 		struct entry *e = queue_entry(q, mark_place(at));
 		uint64_t word = load_acquire(&e->word);

@@ -35,6 +35,16 @@ static bool has_room(const struct ipck_queue *q, uint64_t tail, uint32_t units)
 	return true;
 }
 
+/* Under the lock, with no room: whether that can be. */
+static bool can_be_full(const struct ipck_queue *q)
+{
+	const struct queue_shm *s = q->shm;
+	uint64_t tail = load_relaxed(&s->tail);
+
+	return queue_is_span(q, load_relaxed(&s->head_seen), tail) &&
+	       (s->max_items == 0 || mark_count(tail) - mark_count(load_relaxed(&s->next_seen)) <= q->units);
+}
+
 bool queue_fits(const struct ipck_queue *q, uint64_t tail, uint32_t units)
 {
 	const struct queue_shm *s = q->shm;
@@ -150,6 +160,8 @@ static int begin_later(struct ipck_queue *q, uint32_t units, struct ipck_deadlin
 			end_claim(s);
 			return 0;
 		}
+		if (failed == 0 && !can_be_full(q))
+			failed = -EPROTO;
 		if (failed < 0)
 			end_claim(s);
 		lock_release(&s->put);
