@@ -129,8 +129,10 @@ static bool is_drained(struct ipck_queue *q)
 {
 	const struct queue_shm *s = q->shm;
 
-	return load_relaxed(&s->closed) == QUEUE_DRAINS && mark_place(load_seq(&s->next)) == mark_place(load_seq(&s->tail)) &&
-	       load_relaxed(&s->returned) == 0 && (load_relaxed(&s->held) == 0 || holds_items(&q->holds));
+	if (load_relaxed(&s->closed) != QUEUE_DRAINS ||
+	    mark_place(load_seq(&s->next)) != mark_place(load_seq(&s->tail)))
+		return false;
+	return load_relaxed(&s->returned) == 0 && (load_relaxed(&s->held) == 0 || holds_items(&q->holds));
 }
 
 bool queue_may_get(void *queue)

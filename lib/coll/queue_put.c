@@ -41,8 +41,8 @@ static bool can_be_full(const struct ipck_queue *q)
 	const struct queue_shm *s = q->shm;
 	uint64_t tail = load_relaxed(&s->tail);
 
-	return queue_is_span(q, load_relaxed(&s->head_seen), tail) &&
-	       (s->max_items == 0 || mark_count(tail) - mark_count(load_relaxed(&s->next_seen)) <= q->units);
+	return queue_is_span(q, load_acquire(&s->head), tail) &&
+	       (s->max_items == 0 || mark_count(tail) - mark_count(load_acquire(&s->next)) <= q->units);
 }
 
 bool queue_fits(const struct ipck_queue *q, uint64_t tail, uint32_t units)
@@ -65,7 +65,9 @@ static bool gives_way(const struct queue_shm *s)
 {
 	uint64_t first = load_relaxed(&s->first);
 
-	return unlikely(first != 0) && first != ident_word() && clock_now() < load_relaxed(&s->first_until);
+	if (likely(first == 0) || first == ident_word())
+		return false;
+	return (uint64_t)load_relaxed(&s->first_until) - (uint64_t)clock_now() < CLAIM_NS;
 }
 
 /* Who has waited for some time. */
@@ -155,7 +157,7 @@ static int begin_later(struct ipck_queue *q, uint32_t units, struct ipck_deadlin
 
 		if (rc < 0)
 			return rc;
-		if (failed == 0 && !gives_way(s) && has_room(q, load_relaxed(&s->tail), units)) {
+		if (failed == 0 && has_room(q, load_relaxed(&s->tail), units) && !gives_way(s)) {
 			store_relaxed(&s->put_waits, load_relaxed(&s->put_waits) + 1);
 			end_claim(s);
 			return 0;
