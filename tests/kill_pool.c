@@ -329,7 +329,7 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; i < sizeof(sweeps) / sizeof(*sweeps); i++) {
 		/* Each run makes a pool, and steps it through hundreds of points. */
-		sweeps[i].share = 8;
+		sweeps[i].share = 6;
 		sweeps[i].limit = 20;
 		list[i] = &sweeps[i];
 	}

@@ -170,10 +170,10 @@ static void all_gone(void *ctx, const struct kill_point *point)
 	}
 
 /* Of start fewer: child_with_daemon below has all of it. */
-PARENT(spawn_group, 16);
-PARENT(start_daemon, 6);
-PARENT(start_group, 6);
-PARENT(start_and_end, 6);
+PARENT(spawn_group, 12);
+PARENT(start_daemon, 5);
+PARENT(start_group, 5);
+PARENT(start_and_end, 5);
 PARENT(spawn_daemon, 8);
 PARENT(spawn_and_end, 8);
 

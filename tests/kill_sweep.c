@@ -30,7 +30,7 @@
 #define COMPLETE_RUNS 3
 
 /* Without IPCK_LONG, unless a sweep says otherwise. */
-#define SHARE 10
+#define SHARE 8
 
 struct slot {
 	pid_t pid; /* of the scenario process, 0: none */
@@ -274,15 +274,22 @@ static void sweep_course(const struct kill_sweep *s, struct kill_result *result,
 	}
 }
 
-/* A whole run, which counts the points, then the share of these: in each process other ones. */
+/*
+ * A whole run, which counts the points, then the share of these: in each process other ones.
+ * With a bound that is what they are counted by: a whole run may be without end.
+ */
 static void sweep_share(const struct kill_sweep *s, struct kill_result *result)
 {
 	const struct course whole = {.first = UINT_MAX, .runs = 1};
 	struct course share = {.every = s->each_state ? 2 : 1};
 
-	sweep_course(s, result, &whole);
-	result->all = slots[0].run->events;
-	share.all = (result->all + share.every - 1) / share.every;
+	if (s->max_runs) {
+		share.all = s->max_runs * (s->stride ? s->stride : 1);
+	} else {
+		sweep_course(s, result, &whole);
+		result->all = slots[0].run->events;
+		share.all = (result->all + share.every - 1) / share.every;
+	}
 	if (share.all == 0 || result->failures)
 		return;
 	share.runs = share.all < s->share ? share.all : s->share;
@@ -336,7 +343,7 @@ static struct kill_sweep bound(const struct kill_sweep *s)
 
 	if (getenv("IPCK_LONG"))
 		bounded.share = 0;
-	else if (!s->share && !s->max_runs)
+	else if (!s->share)
 		bounded.share = SHARE;
 	return bounded;
 }
@@ -355,7 +362,9 @@ static int sweep_and_print(const struct kill_sweep *all, long only)
 		printf("  a share: %u points of %u, each time other ones\n", r.points, r.all);
 	if (s->stride && !s->share)
 		printf("  bounded: the first %u points all, then each %u.\n", s->full, s->stride);
-	if (s->max_runs && !s->share)
+	if (s->max_runs && s->share)
+		printf("  a share: of those of %u runs, each time other ones\n", s->max_runs);
+	else if (s->max_runs)
 		printf("  bounded: %u runs at most\n", s->max_runs);
 	fflush(stdout);
 	return rc;
