@@ -103,12 +103,12 @@ await()
 	tries=0
 	until "$@"; do
 		tries=$((tries + 1))
-		[ "$tries" -lt 600 ] || {
+		[ "$tries" -lt 2000 ] || {
 			fail "waited in vain: $*"
 			show
 			return 1
 		}
-		sleep 0.1
+		sleep 0.03
 	done
 }
 
