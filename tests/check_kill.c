@@ -119,6 +119,57 @@ START_TEST(one_store_passes)
 }
 END_TEST
 
+/* A share of many points: so many, evenly spread; all, if there are no more. */
+
+#define STORES 20
+static unsigned *killed_at; /* for each point, how often; beyond them the whole run */
+
+static void store_often(void *ctx)
+{
+	struct state *s = ctx;
+
+	for (int i = 1; i <= STORES; i++)
+		s->a = i;
+}
+
+static void note_point(void *ctx, const struct kill_point *point)
+{
+	struct state *s = ctx;
+	unsigned n = point->kind == KILL_NONE ? STORES + 1 : point->number;
+
+	kill_check(n <= STORES + 1 && (unsigned)s->a == (n > STORES ? STORES : n));
+	__atomic_add_fetch(&killed_at[n], 1, __ATOMIC_SEQ_CST);
+}
+
+START_TEST(a_share_is_spread_over_all)
+{
+	const unsigned shares[] = {1, 3, 7, STORES, STORES + 1, 100}, share = shares[_i];
+	const unsigned points = share > STORES ? STORES + 1 : share;
+	const struct kill_sweep s = {.name = "a share", .setup = setup, .victim = store_often,
+	                             .survive = note_point, .watch = watch, .share = share};
+	unsigned first = 0, n = 0;
+	struct kill_result r;
+
+	killed_at = kill_shared((STORES + 2) * sizeof(*killed_at));
+	ck_assert_msg(kill_sweep_try(&s, &r) == 0, "%s", r.text);
+	ck_assert_uint_eq(r.all, STORES + 1);
+	ck_assert_uint_eq(r.points, points);
+	ck_assert_uint_eq(r.runs, points + 1);
+	ck_assert_uint_eq(killed_at[STORES + 1], 1);
+	while (!killed_at[first])
+		first++;
+	for (unsigned at = first; at <= STORES; at++) {
+		ck_assert_uint_le(killed_at[at], 1);
+		n += killed_at[at];
+		/* As many by now as there would be if points had parts, or one more. */
+		ck_assert_uint_ge((n + 1) * (STORES + 1), (at - first) * points);
+		ck_assert_uint_le((n - 1) * (STORES + 1), (at - first + 1) * points);
+	}
+	ck_assert_uint_eq(n, points);
+	munmap(killed_at, (STORES + 2) * sizeof(*killed_at));
+}
+END_TEST
+
 /* A copy is as many changes as it has elements, not one. */
 
 static void copy_string(void *ctx)
@@ -433,6 +484,7 @@ int main(int argc, char **argv)
 	tc = test_case(s, "points");
 	tcase_add_test(tc, two_stores_are_found);
 	tcase_add_test(tc, one_store_passes);
+	tcase_add_loop_test(tc, a_share_is_spread_over_all, 0, 6);
 	tcase_add_test(tc, a_copy_is_many_changes);
 	tcase_add_test(tc, a_blocked_read_is_killed_asleep);
 	tcase_add_test(tc, a_futex_wait_is_killed_asleep);

@@ -78,9 +78,15 @@
  * was killed (yet): then it did happen.  A run ends when all of its processes
  * have ended, and fails if they do not.
  *
+ * All points are swept with IPCK_LONG=1.  Without, kill_main() and kill_sweep_run() sweep
+ * a .share: one run counts the points, then it is killed at so many of them, spread
+ * evenly, and at other ones each time; at all if there are no more.  So what a sweep costs
+ * in `make check` does not grow with the square of the operation.  With .max_runs
+ * nothing is counted: the share is of the points that so many runs would reach.
+ *
  * Where system calls alone change what others see, others see the same when one has
- * returned and when the next begins: .each_state kills at every other point, so once
- * in each state, and with IPCK_LONG=1 at all.
+ * returned and when the next begins: with .each_state the share is of every other point,
+ * so of the states.
  *
  * To look into a failure: PROGRAM NAME POINT runs this point alone.
  */
@@ -120,12 +126,14 @@ struct kill_sweep {
 	bool marked;              /* kill_begin() and kill_end() say what is stepped */
 	unsigned full, stride;    /* points 0..full-1 all, then each stride-th; stride 0: all */
 	unsigned max_runs;        /* and no more than these; 0: no bound */
-	bool each_state;          /* see below */
+	unsigned share;           /* so many points of these; 0: see above */
+	bool each_state;          /* see above */
 	double limit;             /* seconds for a run, 0: 10 */
 };
 
 struct kill_result {
 	unsigned runs, points, failures;
+	unsigned all;               /* of a share: the points that there are */
 	unsigned kinds[KILL_KINDS]; /* points of each kind */
 	char text[2048];            /* a line for each of the first failures */
 };

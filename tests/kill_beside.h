@@ -53,7 +53,7 @@ static inline void beside_kill(pid_t pid)
 	KILL_UNTIL(beside_is_dead(pid));
 }
 
-/* Runs the sweeps, or the one named: without IPCK_LONG the first `few` only, and of long ones a part. */
+/* Runs the sweeps, or the one named: without IPCK_LONG the first `few` only. */
 static inline int beside_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n, size_t few,
                               const struct kill_range *(*watch)(void *ctx, size_t *n))
 {
@@ -62,10 +62,6 @@ static inline int beside_main(int argc, char **argv, struct kill_sweep *sweeps, 
 	if (argc == 1 && !getenv("IPCK_LONG"))
 		n = few;
 	for (size_t i = 0; i < n && i < 63; i++) {
-		if (!getenv("IPCK_LONG")) {
-			sweeps[i].full = 24;
-			sweeps[i].stride = 10;
-		}
 		sweeps[i].limit = 30;
 		sweeps[i].watch = watch;
 		sweeps[i].marked = true;

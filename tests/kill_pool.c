@@ -327,13 +327,9 @@ int main(int argc, char **argv)
 {
 	const struct kill_sweep *list[sizeof(sweeps) / sizeof(*sweeps) + 1] = {NULL};
 
-	/* Each point in the long tier; a share of them, another each time, here. */
 	for (size_t i = 0; i < sizeof(sweeps) / sizeof(*sweeps); i++) {
-		if (!getenv("IPCK_LONG")) {
-			sweeps[i].full = 24;
-			sweeps[i].stride = 7;
-			sweeps[i].max_runs = 44;
-		}
+		/* Each run makes a pool, and steps it through hundreds of points. */
+		sweeps[i].share = 6;
 		sweeps[i].limit = 20;
 		list[i] = &sweeps[i];
 	}

@@ -156,7 +156,7 @@ static void all_gone(void *ctx, const struct kill_point *point)
 	(void)ctx, (void)point;
 }
 
-#define PARENT(function, every) \
+#define PARENT(function, some) \
 	static const struct kill_sweep function##_sweep = { \
 		.name = #function, \
 		.setup = setup, \
@@ -165,17 +165,17 @@ static void all_gone(void *ctx, const struct kill_point *point)
 		.watch = watch, \
 		.who = KILL_SELF, \
 		.marked = true, \
-		.stride = every, \
-		.each_state = (every) == 0, \
+		.share = some, \
+		.each_state = true, \
 	}
 
-/* All states of one; of the others some points: child_with_daemon below has all of start. */
-PARENT(spawn_group, 0);
-PARENT(start_daemon, 7);
-PARENT(start_group, 7);
-PARENT(start_and_end, 7);
-PARENT(spawn_daemon, 7);
-PARENT(spawn_and_end, 7);
+/* Of start fewer: child_with_daemon below has all of it. */
+PARENT(spawn_group, 12);
+PARENT(start_daemon, 5);
+PARENT(start_group, 5);
+PARENT(start_and_end, 5);
+PARENT(spawn_daemon, 8);
+PARENT(spawn_and_end, 8);
 
 /* The root starts a child and joins it; the child is the victim, from its birth to its end. */
 

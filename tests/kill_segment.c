@@ -246,7 +246,7 @@ static void rival_goes_on(void *ctx, const struct kill_point *point)
 	works();
 }
 
-/* As each_state, also with IPCK_LONG: these bounds are of what differs from run to run. */
+/* Bounded, with IPCK_LONG too: how many points there are differs from run to run, and may be very many. */
 static const struct kill_sweep rivals = {.name = "rivals",
                                          .setup = setup_rival,
                                          .victim = create_in_competition,

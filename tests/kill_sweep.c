@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@
 
 /* A run that ended before its point ends the sweep, but others, more eventful, may follow: so many do. */
 #define COMPLETE_RUNS 3
+
+/* Without IPCK_LONG, unless a sweep says otherwise. */
+#define SHARE 8
 
 struct slot {
 	pid_t pid; /* of the scenario process, 0: none */
@@ -230,10 +234,26 @@ static bool collect(unsigned i, struct kill_result *result, unsigned *complete)
 	return true;
 }
 
-static void sweep_points(const struct kill_sweep *s, struct kill_result *result, long only)
+/* The points at which one is killed after the other. */
+struct course {
+	unsigned runs;                /* 0: until some are complete */
+	unsigned first, full, stride; /* as in kill.h, from the first point */
+	unsigned all, turn, every;    /* a share, if all > 0: each every-th of so many states, evenly spread */
+};
+
+static unsigned nth_point(const struct course *c, unsigned n)
+{
+	unsigned full = c->full > 0 ? c->full - 1 : 0;
+
+	if (c->all)
+		return (unsigned)(((uint64_t)n * c->all + c->turn) / c->runs) * c->every;
+	return c->first + (c->stride && n > full ? full + (n - full) * c->stride : n);
+}
+
+static void sweep_course(const struct kill_sweep *s, struct kill_result *result, const struct course *course)
 {
 	const struct timespec tick = {0, 20000000};
-	unsigned target = only < 0 ? 0 : only, started = 0, busy = 0, complete = 0;
+	unsigned started = 0, busy = 0, complete = 0;
 	bool more = true;
 	sigset_t child;
 
@@ -243,16 +263,49 @@ static void sweep_points(const struct kill_sweep *s, struct kill_result *result,
 		for (unsigned i = 0; more && i < jobs(); i++) {
 			if (slots[i].pid)
 				continue;
-			start_run(s, i, target);
-			target += s->stride && target + 1 >= s->full ? s->stride : 1;
-			more = ++started != s->max_runs && only < 0;
+			start_run(s, i, nth_point(course, started));
+			more = ++started != course->runs;
 			busy++;
 		}
 		sigtimedwait(&child, NULL, &tick);
 		for (unsigned i = 0; i < MAX_JOBS; i++)
 			busy -= collect(i, result, &complete);
-		more = more && complete < COMPLETE_RUNS && result->failures < MAX_FAILURES;
+		more = more && (course->all || complete < COMPLETE_RUNS) && result->failures < MAX_FAILURES;
 	}
+}
+
+/*
+ * A whole run, which counts the points, then the share of these: in each process other ones.
+ * With a bound that is what they are counted by: a whole run may be without end.
+ */
+static void sweep_share(const struct kill_sweep *s, struct kill_result *result)
+{
+	const struct course whole = {.first = UINT_MAX, .runs = 1};
+	struct course share = {.every = s->each_state ? 2 : 1};
+
+	if (s->max_runs) {
+		share.all = s->max_runs * (s->stride ? s->stride : 1);
+	} else {
+		sweep_course(s, result, &whole);
+		result->all = slots[0].run->events;
+		share.all = (result->all + share.every - 1) / share.every;
+	}
+	if (share.all == 0 || result->failures)
+		return;
+	share.runs = share.all < s->share ? share.all : s->share;
+	share.turn = getpid() % share.all;
+	sweep_course(s, result, &share);
+}
+
+static void sweep_points(const struct kill_sweep *s, struct kill_result *result, long only)
+{
+	const struct course one = {.first = only, .runs = 1};
+	const struct course each = {.full = s->full, .stride = s->stride, .runs = s->max_runs};
+
+	if (only < 0 && s->share)
+		sweep_share(s, result);
+	else
+		sweep_course(s, result, only < 0 ? &each : &one);
 }
 
 /* Sweeps all points, or (only >= 0) runs that one alone. */
@@ -271,7 +324,8 @@ static int sweep(const struct kill_sweep *s, struct kill_result *result, long on
 	for (unsigned i = 0; i < MAX_JOBS; i++)
 		munmap(slots[i].run, sizeof(struct kill_run));
 	sigprocmask(SIG_SETMASK, &saved_mask, NULL);
-	if (only < 0 && result->failures == 0 && result->points == result->kinds[KILL_START]) {
+	/* Of a share, that of one point may be the start. */
+	if (only < 0 && result->failures == 0 && result->points == result->kinds[KILL_START] && result->all <= 1) {
 		result->failures++;
 		snprintf(result->text, sizeof(result->text), "no change and no system call was reached\n");
 	}
@@ -287,10 +341,10 @@ static struct kill_sweep bound(const struct kill_sweep *s)
 {
 	struct kill_sweep bounded = *s;
 
-	if (s->each_state && !getenv("IPCK_LONG")) {
-		bounded.full = 1;
-		bounded.stride = 2;
-	}
+	if (getenv("IPCK_LONG"))
+		bounded.share = 0;
+	else if (!s->share)
+		bounded.share = SHARE;
 	return bounded;
 }
 
@@ -304,9 +358,13 @@ static int sweep_and_print(const struct kill_sweep *all, long only)
 	for (int kind = KILL_START; kind < KILL_KINDS; kind++)
 		printf("%s%u %s", kind > KILL_START ? ", " : "", r.kinds[kind], kind_names[kind]);
 	printf("), %u runs, %u failures\n%s", r.runs, r.failures, r.text);
-	if (s->stride)
+	if (r.all > r.points)
+		printf("  a share: %u points of %u, each time other ones\n", r.points, r.all);
+	if (s->stride && !s->share)
 		printf("  bounded: the first %u points all, then each %u.\n", s->full, s->stride);
-	if (s->max_runs)
+	if (s->max_runs && s->share)
+		printf("  a share: of those of %u runs, each time other ones\n", s->max_runs);
+	else if (s->max_runs)
 		printf("  bounded: %u runs at most\n", s->max_runs);
 	fflush(stdout);
 	return rc;

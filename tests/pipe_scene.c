@@ -410,11 +410,6 @@ int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n)
 	if (n > SWEEPS_MAX)
 		abort();
 	for (size_t i = 0; i < n; i++) {
-		if (!getenv("IPCK_LONG")) {
-			sweeps[i].full = 16;
-			sweeps[i].stride = 5;
-			sweeps[i].max_runs = 40;
-		}
 		sweeps[i].limit = 20;
 		sweeps[i].watch = scene_ranges;
 		sweeps[i].marked = true;

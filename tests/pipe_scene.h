@@ -104,7 +104,7 @@ void scene_finish_alone(struct scene *s);
 /* Both ends are closed: no descriptor is left that was sent. */
 void scene_check_flight(struct scene *s);
 
-/* Sweeps: all points with IPCK_LONG, else a share of them. */
+/* Sweeps, with what all of a pipe have in common. */
 int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n);
 
 #endif

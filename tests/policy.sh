@@ -64,10 +64,11 @@ c_sources()
 	sources "$@" | grep '\.[ch]$'
 }
 
-# A C file without comments, strings and character constants; lines stay.
+# C files without comments, strings and character constants; lines stay.
 strip_c()
 {
 	awk '
+	FNR == 1 { comment = 0 }
 	{
 		line = $0
 		out = ""
@@ -101,16 +102,20 @@ strip_c()
 				line = ""
 			}
 		}
-		print out
-	}' "$1"
+		print where ? FILENAME ":" FNR ":" out : out
+	}' "$@"
+}
+
+# The same with FILE:LINE: before each line.
+strip_c_named()
+{
+	strip_c where=1 "$@"
 }
 
 # The names of the calls that the public headers declare.
 public_calls()
 {
-	for header in "$srcdir"/lib/ipckit.h "$srcdir"/lib/ipckit/*.h; do
-		strip_c "$header" | grep -v '^[[:space:]]*#'
-	done | tr '\n\t' '  ' | tr ';{}' '[\n*]' | awk '
+	strip_c "$srcdir"/lib/ipckit.h "$srcdir"/lib/ipckit/*.h | grep -v '^[[:space:]]*#' | tr '\n\t' '  ' | tr ';{}' '[\n*]' | awk '
 	sub(/.*IPCK_API/, "") && match($0, /ipck_[a-z0-9_]+ *\(/) {
 		name = substr($0, RSTART, RLENGTH)
 		sub(/ *\(/, "", name)

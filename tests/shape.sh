@@ -9,68 +9,78 @@ max_function=80
 max_file=500
 max_line=120
 
+# Each check is one pass over all files: they are hundreds, and a process for each takes its time.
+cd "$srcdir" || exit 1
+srcdir=.
+
 # Functions are from a brace in the first column to a brace in the first column.
-function_lengths()
-{
-	awk -v max=$max_function -v file="$1" '
-	/^[^ \t{}#\/*]/ && /\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
-	/^\{/ { start = NR }
-	/^\}/ && start {
-		if (NR - start + 1 > max)
-			printf "%s:%d: function %s has %d lines, over %d\n", file, start, name, NR - start + 1, max
-		start = 0
-	}' "$srcdir/$1"
+# shellcheck disable=SC2046 # one word for each file
+awk -v max_function=$max_function -v max_line=$max_line -v max_file=$max_file '
+FNR == 1 { start = 0 }
+/^[^ \t{}#\/*]/ && /\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
+/^\{/ { start = FNR }
+/^\}/ && start {
+	n = FNR - start + 1
+	if (n > max_function)
+		printf "%s:%d: function %s has %d lines, over %d\n", FILENAME, start, name, n, max_function
+	start = 0
 }
-
-line_lengths()
 {
-	expand "$srcdir/$1" | awk -v max=$max_line -v file="$1" 'length($0) > max {
-		printf "%s:%d: %d columns, over %d\n", file, NR, length($0), max
-	}'
+	columns = 0
+	parts = split($0, part, "\t")
+	for (i = 1; i <= parts; i++) {
+		columns += length(part[i])
+		if (i < parts)
+			columns += 8 - columns % 8
+	}
+	if (columns > max_line)
+		printf "%s:%d: %d columns, over %d\n", FILENAME, FNR, columns, max_line
+	lines[FILENAME] = FNR
 }
+END {
+	for (file in lines)
+		if (lines[file] > max_file && file !~ /^tests\//)
+			printf "%s: %d lines, over %d\n", file, lines[file], max_file
+}' $(c_sources lib bin tests) >"$scratch/report"
 
-# forbid FILE REGEX WHY [EXCEPT]: no code line has it, but those that match EXCEPT.
-forbid()
+# A program cannot include base/atomic.h; it has the standard's.
+# shellcheck disable=SC2046
+strip_c_named $(c_sources lib bin) | awk '
+function forbid(regex, why) {
+	if (code ~ regex)
+		printf "%s: %s\n", place, why
+}
 {
-	strip_c "$srcdir/$1" | grep -nE "$2" | grep -vE "${4:-^$}" | while IFS= read -r hit; do
-		echo "$1:${hit%%:*}: $3"
-	done
+	match($0, /^[^:]*:[0-9]*:/)
+	place = substr($0, 1, RLENGTH - 1)
+	code = substr($0, RLENGTH + 1)
+	file = place
+	sub(/:.*/, "", file)
 }
+code !~ /asm volatile|volatile sig_atomic_t/ {
+	forbid("(^|[^_[:alnum:]])volatile([^_[:alnum:]]|$)", "volatile is no ordering; see base/atomic.h")
+}
+file != "lib/base/atomic.h" { forbid("__(sync|atomic)_", "atomic accesses have names in base/atomic.h") }
+file !~ /^bin\// {
+	forbid("_Atomic|stdatomic[.]h|(^|[^_[:alnum:]])atomic_(load|store|exchange|compare|fetch|thread_fence)",
+		"atomic accesses have names in base/atomic.h")
+}
+file !~ /^lib\/base\// {
+	forbid("SYS_futex|__NR_futex|FUTEX_[A-Z]+|linux/futex[.]h", "futex calls are in lib/base only")
+}' >>"$scratch/report"
 
-for file in $(c_sources lib bin tests); do
-	function_lengths "$file"
-	line_lengths "$file"
-done >"$scratch/report"
-
-for file in $(c_sources lib bin); do
-	lines=$(wc -l <"$srcdir/$file")
-	[ "$lines" -le $max_file ] || echo "$file: $lines lines, over $max_file"
-	forbid "$file" '(^|[^_[:alnum:]])volatile([^_[:alnum:]]|$)' \
-		'volatile is no ordering; see base/atomic.h' 'asm volatile|volatile sig_atomic_t'
-	[ "$file" = lib/base/atomic.h ] ||
-		forbid "$file" '__(sync|atomic)_' 'atomic accesses have names in base/atomic.h'
-	# A program cannot include base/atomic.h; it has the standard's.
-	case $file in
-	bin/*) ;;
-	*) forbid "$file" '(_Atomic|stdatomic\.h|(^|[^_[:alnum:]])atomic_(load|store|exchange|compare|fetch|thread_fence))' \
-		'atomic accesses have names in base/atomic.h' ;;
-	esac
-	case $file in
-	lib/base/*) ;;
-	*) forbid "$file" '(SYS_futex|__NR_futex|FUTEX_[A-Z]+|linux/futex\.h)' 'futex calls are in lib/base only' ;;
-	esac
-done >>"$scratch/report"
-
-for file in $(sources lib bin tests man m4 .ci .clang-format .editorconfig .gitignore HACKING.md Makefile.am NEWS \
-	README.md bootstrap configure.ac); do
-	case $file in
-	m4/libtool.m4 | m4/lt*.m4) continue ;;
-	esac
-	head -n 3 "$srcdir/$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file: no SPDX tag in its first three lines"
-	grep -nE '(^|[^[:alnum:]_.$}*-])/(work|root|home|tmp/wt)/' "$srcdir/$file" | while IFS= read -r hit; do
-		echo "$file:${hit%%:*}: a path of somebody's machine"
-	done
-done >>"$scratch/report"
+# shellcheck disable=SC2046
+set -- $(sources lib bin tests man m4 .ci .clang-format .editorconfig .gitignore HACKING.md Makefile.am NEWS \
+	README.md bootstrap configure.ac | grep -v '^m4/libtool\.m4$\|^m4/lt.*\.m4$')
+awk '
+FNR <= 3 && /SPDX-License-Identifier: MIT/ { tagged[FILENAME] }
+END {
+	for (i = 1; i < ARGC; i++)
+		if (!(ARGV[i] in tagged))
+			printf "%s: no SPDX tag in its first three lines\n", ARGV[i]
+}' "$@" >>"$scratch/report"
+grep -nHE '(^|[^[:alnum:]_.$}*-])/(work|root|home|tmp/wt)/' "$@" |
+	sed "s/^\([^:]*:[0-9]*\):.*/\1: a path of somebody's machine/" >>"$scratch/report"
 
 while IFS= read -r line; do
 	fail "$line"

@@ -44,7 +44,7 @@ double test_soak_seconds(void)
 {
 	if (flag("IPCK_LONG"))
 		return 60;
-	return flag("IPCK_SMOKE") ? 1 : 5;
+	return flag("IPCK_SMOKE") ? 1 : 3;
 }
 
 /* The runner */

@@ -124,7 +124,7 @@ void test_poll(int64_t end, const char *what, const char *file, int line);
 /* Milliseconds of the monotonic clock. */
 int64_t test_now_ms(void);
 
-/* How long a soak lasts: 5 s, 60 s with IPCK_LONG=1, 1 s with IPCK_SMOKE=1. */
+/* How long a soak lasts: 3 s, 60 s with IPCK_LONG=1, 1 s with IPCK_SMOKE=1. */
 double test_soak_seconds(void);
 
 /*
