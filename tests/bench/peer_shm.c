@@ -44,15 +44,19 @@ static void take_ck_side(int side)
 #define ENDS(how, bytes) \
 	static int send_##how##_##bytes(const void *data, size_t size) \
 	{ \
+		char *from = (char *)data; \
+\
 		for (size_t at = 0; at < size; at += (bytes)) \
-			while (!ck_ring_enqueue_##how##_cell_##bytes(ck.out, ck.out_cells, (void *)((char *)data + at))) \
+			while (!ck_ring_enqueue_##how##_cell_##bytes(ck.out, ck.out_cells, (void *)(from + at))) \
 				ck_pr_stall(); \
 		return 0; \
 	} \
 	static ssize_t recv_##how##_##bytes(void *data, size_t room) \
 	{ \
+		char *to = data; \
+\
 		for (size_t at = 0; at < room; at += (bytes)) \
-			while (!ck_ring_dequeue_##how##_cell_##bytes(ck.in, ck.in_cells, (void *)((char *)data + at))) \
+			while (!ck_ring_dequeue_##how##_cell_##bytes(ck.in, ck.in_cells, (void *)(to + at))) \
 				ck_pr_stall(); \
 		return (ssize_t)room; \
 	}
