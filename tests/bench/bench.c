@@ -14,8 +14,8 @@
 #define GROWTH_ROUNDS 3
 #define REPEATS 2 /* of a disturbed round */
 
-static const struct row *const tables[] = {process_rows, pool_rows, exec_rows,
-                                           pipe_rows,    sync_rows, meet_rows};
+static const struct row *const tables[] = {process_rows, pool_rows, exec_rows, pipe_rows,
+                                           queue_rows,   sync_rows, meet_rows};
 
 /* First those of the table, then those of the growth sections. */
 static struct result results[MAX_RESULTS];

@@ -63,7 +63,8 @@ struct row {
 };
 
 /* Each rows_*.c has one table, which ends with a NULL name. */
-extern const struct row process_rows[], pool_rows[], exec_rows[], pipe_rows[], sync_rows[], meet_rows[];
+extern const struct row process_rows[], pool_rows[], exec_rows[], pipe_rows[], queue_rows[], sync_rows[],
+	meet_rows[];
 
 /* The rates of one contender, one per round; none if error < 0. */
 struct series {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Measures what carries messages: there and back, and one way. */
+/* Measures what carries messages between two: there and back, one way, and in batches. */
 #include "channel.h"
 
 #include <errno.h>
@@ -80,6 +80,40 @@ static int produce(const struct channel *c, size_t size)
 	for (uint64_t n = 0; rc >= 0; n++) {
 		mark(data, size, n);
 		rc = c->send(data, size);
+	}
+	return rc;
+}
+
+/* So many messages, each in a place of its own. */
+static void lay_out(struct iovec *messages, char *data, size_t size)
+{
+	for (int i = 0; i < CHANNEL_MANY; i++)
+		messages[i] = (struct iovec){data + (size_t)i * size, size};
+}
+
+static int send_many(const struct channel *c, const struct iovec *messages, int n)
+{
+	int rc = 0;
+
+	if (c->send_many)
+		return c->send_many(messages, n);
+	for (int i = 0; i < n && rc >= 0; i++)
+		rc = c->send(messages[i].iov_base, messages[i].iov_len);
+	return rc;
+}
+
+static int produce_batches(const struct channel *c, size_t size)
+{
+	char *data = message_new(CHANNEL_MANY * size);
+	struct iovec messages[CHANNEL_MANY];
+	int rc = data ? 0 : -ENOMEM;
+	uint64_t n = 0;
+
+	lay_out(messages, data, size);
+	while (rc >= 0) {
+		for (int i = 0; i < CHANNEL_MANY; i++)
+			mark(messages[i].iov_base, size, n++);
+		rc = send_many(c, messages, CHANNEL_MANY);
 	}
 	return rc;
 }
@@ -185,7 +219,56 @@ static double message_rate(const struct channel *c, const struct bench_ctx *ctx)
 	return rc < 0 ? rc : meter_rate(&m);
 }
 
-/* ---- both ---- */
+/* ---- one way, in batches ---- */
+
+static int recv_many(const struct channel *c, char *data, size_t size, struct iovec *messages)
+{
+	if (c->recv_many)
+		return c->recv_many(data, CHANNEL_MANY * size, messages, CHANNEL_MANY);
+	for (int i = 0; i < CHANNEL_MANY; i++) {
+		ssize_t got = c->recv(data + (size_t)i * size, size);
+
+		if (got < 0)
+			return (int)got;
+		messages[i] = (struct iovec){data + (size_t)i * size, (size_t)got};
+	}
+	return CHANNEL_MANY;
+}
+
+/* The number of messages, all of them right. */
+static int receive_batch(const struct channel *c, char *in, size_t size, uint64_t *n)
+{
+	struct iovec messages[CHANNEL_MANY];
+	int rc = 0, count = recv_many(c, in, size, messages);
+
+	for (int i = 0; i < count && rc >= 0; i++, ++*n)
+		rc = check(messages[i].iov_base, size, (ssize_t)messages[i].iov_len, *n);
+	return rc < 0 ? rc : count;
+}
+
+static double batch_rate(const struct channel *c, const struct bench_ctx *ctx)
+{
+	size_t size = (size_t)ctx->size;
+	char *in = message_new(CHANNEL_MANY * size);
+	int rc = in ? 0 : -ENOMEM;
+	uint64_t n = 0;
+	struct meter m;
+
+	if (rc == 0)
+		rc = receive_batch(c, in, size, &n);
+	meter_start(&m, ctx);
+	do {
+		double before = (double)n;
+
+		for (int i = 0; i < BATCH_MAX / CHANNEL_MANY && rc >= 0; i++)
+			rc = receive_batch(c, in, size, &n);
+		m.ops += (double)n - before;
+	} while (rc >= 0 && meter_more(&m, 0));
+	free(in);
+	return rc < 0 ? rc : meter_rate(&m);
+}
+
+/* ---- all ---- */
 
 static double measure(make_channel *make, const struct bench_ctx *ctx,
                       int (*job)(const struct channel *c, size_t size),
@@ -214,4 +297,9 @@ double channel_trips(make_channel *make, const struct bench_ctx *ctx)
 double channel_messages(make_channel *make, const struct bench_ctx *ctx)
 {
 	return measure(make, ctx, produce, message_rate);
+}
+
+double channel_batches(make_channel *make, const struct bench_ctx *ctx)
+{
+	return measure(make, ctx, produce_batches, batch_rate);
 }

@@ -2,12 +2,18 @@
 /* Boost.Interprocess; compiled if configure finds it. */
 #include "team.h"
 
+#include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/interprocess/sync/interprocess_condition.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <boost/interprocess/sync/interprocess_recursive_mutex.hpp>
 #include <boost/interprocess/sync/interprocess_semaphore.hpp>
 #include <boost/interprocess/sync/scoped_lock.hpp>
+#include <cerrno>
+#include <cstdio>
 #include <new>
+#include <unistd.h>
+
+#include "channel.h"
 
 namespace ipc = boost::interprocess;
 
@@ -123,7 +129,56 @@ int event_work(int member, long n)
 	return rc;
 }
 
+/* Of one side what it receives from, and what it sends to. */
+ipc::message_queue *queues[2], *in, *out;
+
+void take_queue_side(int side)
+{
+	in = queues[side];
+	out = queues[!side];
+}
+
+int send_queue(const void *data, size_t size)
+{
+	out->send(data, size, 0);
+	return 0;
+}
+
+ssize_t recv_queue(void *data, size_t room)
+{
+	ipc::message_queue::size_type size;
+	unsigned int priority;
+
+	in->receive(data, room, size, priority);
+	return (ssize_t)size;
+}
+
+/* 1 MiB of messages, but at most 1024; four large ones. */
+size_t depth(size_t size)
+{
+	size_t n = (1 << 20) / size;
+
+	return n > 1024 ? 1024 : n < 4 ? 4 : n;
+}
+
 } // namespace
+
+extern "C" int peer_boost_queue(struct channel *c, size_t size)
+{
+	char name[64];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "ipckit-bench-%d-%d", (int)getpid(), i);
+		try {
+			queues[i] = new ipc::message_queue(ipc::create_only, name, depth(size), size);
+		} catch (const ipc::interprocess_exception &) {
+			return -EIO;
+		}
+		ipc::message_queue::remove(name);
+	}
+	*c = {take_queue_side, send_queue, recv_queue};
+	return 0;
+}
 
 extern "C" {
 const struct job boost_mutex = {set_up<ipc::interprocess_mutex>, lock_work<ipc::interprocess_mutex>, stage_value};

@@ -44,6 +44,22 @@ static int send_stream(const void *data, size_t size)
 	return n < 0 ? -errno : (size_t)n == sizeof(head) + size ? 0 : -EIO;
 }
 
+static int send_stream_many(const struct iovec *messages, int n)
+{
+	struct iovec parts[2 * CHANNEL_MANY];
+	uint64_t heads[CHANNEL_MANY];
+	ssize_t all = 0, sent;
+
+	for (int i = 0; i < n; i++) {
+		heads[i] = messages[i].iov_len;
+		parts[2 * i] = (struct iovec){&heads[i], sizeof(heads[i])};
+		parts[2 * i + 1] = messages[i];
+		all += (ssize_t)(sizeof(heads[i]) + messages[i].iov_len);
+	}
+	sent = writev(out, parts, 2 * n);
+	return sent < 0 ? -errno : sent == all ? 0 : -EIO;
+}
+
 static int read_all(char *to, size_t size)
 {
 	while (size > 0) {
@@ -100,6 +116,16 @@ static ssize_t recv_stream(void *data, size_t room)
 	return (ssize_t)head;
 }
 
+/* Messages that are written at once, and are of one size, are also read at once. */
+static ssize_t recv_exactly(void *data, size_t room)
+{
+	uint64_t head;
+	const struct iovec parts[] = {{&head, sizeof(head)}, {data, room}};
+	ssize_t n = readv(in, parts, 2);
+
+	return n < 0 ? -errno : (size_t)n == sizeof(head) + room && head == room ? (ssize_t)room : -EBADMSG;
+}
+
 int peer_pipe(struct channel *c, size_t size)
 {
 	for (int i = 0; i < 2; i++) {
@@ -113,8 +139,16 @@ int peer_pipe(struct channel *c, size_t size)
 		reads[i] = fds[0];
 		writes[!i] = fds[1];
 	}
-	*c = (struct channel){take_side, send_stream, recv_stream};
+	*c = (struct channel){take_side, send_stream, recv_stream, send_stream_many};
 	return 0;
+}
+
+int peer_pipe_shared(struct channel *c, size_t size)
+{
+	int rc = peer_pipe(c, size);
+
+	c->recv = recv_exactly;
+	return rc;
 }
 
 static int make_sockets(int type)
@@ -148,10 +182,41 @@ static ssize_t recv_packet(void *data, size_t room)
 	return n < 0 ? -errno : n;
 }
 
+static int send_packets(const struct iovec *messages, int n)
+{
+	struct mmsghdr packets[CHANNEL_MANY] = {0};
+
+	for (int i = 0; i < n; i++)
+		packets[i].msg_hdr = (struct msghdr){.msg_iov = (struct iovec *)&messages[i], .msg_iovlen = 1};
+	for (int at = 0; at < n;) {
+		int sent = sendmmsg(out, packets + at, (unsigned int)(n - at), 0);
+
+		if (sent < 0)
+			return -errno;
+		at += sent;
+	}
+	return 0;
+}
+
+static int recv_packets(void *data, size_t room, struct iovec *messages, int n)
+{
+	struct mmsghdr packets[CHANNEL_MANY] = {0};
+	int got;
+
+	for (int i = 0; i < n; i++) {
+		messages[i] = (struct iovec){(char *)data + (size_t)i * (room / (size_t)n), room / (size_t)n};
+		packets[i].msg_hdr = (struct msghdr){.msg_iov = &messages[i], .msg_iovlen = 1};
+	}
+	got = recvmmsg(in, packets, (unsigned int)n, MSG_WAITFORONE, NULL);
+	for (int i = 0; i < got; i++)
+		messages[i].iov_len = packets[i].msg_len;
+	return got < 0 ? -errno : got;
+}
+
 int peer_seqpacket(struct channel *c, size_t size)
 {
 	(void)size;
-	*c = (struct channel){take_side, send_packet, recv_packet};
+	*c = (struct channel){take_side, send_packet, recv_packet, send_packets, recv_packets};
 	return make_sockets(SOCK_SEQPACKET);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages through memory that two processes share: Concurrency Kit's ring for one
- * producer and one consumer, and the floors, which are what the hardware and the kernel give.
+ * Messages through memory that processes share: Concurrency Kit's rings, for one producer and
+ * one consumer, and for many, and the floors, which are what the hardware and the kernel give.
  */
 #include "channel.h"
 
@@ -41,24 +41,37 @@ static void take_ck_side(int side)
 	ck.out_cells = ck_cells[!side];
 }
 
+#define ENDS(how, bytes) \
+	static int send_##how##_##bytes(const void *data, size_t size) \
+	{ \
+		char *from = (char *)data; \
+\
+		for (size_t at = 0; at < size; at += (bytes)) \
+			while (!ck_ring_enqueue_##how##_cell_##bytes(ck.out, ck.out_cells, (void *)(from + at))) \
+				ck_pr_stall(); \
+		return 0; \
+	} \
+	static ssize_t recv_##how##_##bytes(void *data, size_t room) \
+	{ \
+		char *to = data; \
+\
+		for (size_t at = 0; at < room; at += (bytes)) \
+			while (!ck_ring_dequeue_##how##_cell_##bytes(ck.in, ck.in_cells, (void *)(to + at))) \
+				ck_pr_stall(); \
+		return (ssize_t)room; \
+	}
+
 #define CELL(bytes) \
 	struct cell_##bytes { \
 		char byte[bytes]; \
 	}; \
 	CK_RING_PROTOTYPE(cell_##bytes, cell_##bytes) \
-	static int send_cells_##bytes(const void *data, size_t size) \
+	ENDS(spsc, bytes) \
+	ENDS(mpmc, bytes)
+#define CHANNELS(bytes) \
+	{take_ck_side, send_spsc_##bytes, recv_spsc_##bytes}, \
 	{ \
-		for (size_t at = 0; at < size; at += (bytes)) \
-			while (!ck_ring_enqueue_spsc_cell_##bytes(ck.out, ck.out_cells, (void *)((char *)data + at))) \
-				ck_pr_stall(); \
-		return 0; \
-	} \
-	static ssize_t recv_cells_##bytes(void *data, size_t room) \
-	{ \
-		for (size_t at = 0; at < room; at += (bytes)) \
-			while (!ck_ring_dequeue_spsc_cell_##bytes(ck.in, ck.in_cells, (void *)((char *)data + at))) \
-				ck_pr_stall(); \
-		return (ssize_t)room; \
+		take_ck_side, send_mpmc_##bytes, recv_mpmc_##bytes \
 	}
 
 CELL(8)
@@ -69,15 +82,15 @@ CELL(65536)
 static const struct cell {
 	size_t size;
 	unsigned int count;
-	struct channel channel;
+	struct channel spsc, mpmc;
 } cells[] = {
-	{65536, 16, {take_ck_side, send_cells_65536, recv_cells_65536}},
-	{1024, 256, {take_ck_side, send_cells_1024, recv_cells_1024}},
-	{64, 1024, {take_ck_side, send_cells_64, recv_cells_64}},
-	{8, 4096, {take_ck_side, send_cells_8, recv_cells_8}},
+	{65536, 16, CHANNELS(65536)},
+	{1024, 256, CHANNELS(1024)},
+	{64, 1024, CHANNELS(64)},
+	{8, 4096, CHANNELS(8)},
 };
 
-int peer_ck(struct channel *c, size_t size)
+static int make_rings(const struct cell **of, size_t size)
 {
 	const struct cell *cell = cells;
 
@@ -92,8 +105,31 @@ int peer_ck(struct channel *c, size_t size)
 			return -ENOMEM;
 		ck_ring_init(ck_rings[i], cell->count);
 	}
-	*c = cell->channel;
+	*of = cell;
 	return 0;
+}
+
+int peer_ck(struct channel *c, size_t size)
+{
+	const struct cell *cell;
+	int rc = make_rings(&cell, size);
+
+	if (rc == 0)
+		*c = cell->spsc;
+	return rc;
+}
+
+/* Of one cell each: others' might come between two. */
+int peer_ck_mpmc(struct channel *c, size_t size)
+{
+	const struct cell *cell;
+	int rc = make_rings(&cell, size);
+
+	if (rc == 0 && cell->size != size)
+		return -EMSGSIZE;
+	if (rc == 0)
+		*c = cell->mpmc;
+	return rc;
 }
 
 #else
@@ -103,6 +139,11 @@ int peer_ck(struct channel *c, size_t size)
 	(void)c;
 	(void)size;
 	return -ENOENT;
+}
+
+int peer_ck_mpmc(struct channel *c, size_t size)
+{
+	return peer_ck(c, size);
 }
 
 #endif

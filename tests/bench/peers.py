@@ -170,6 +170,136 @@ def pipe_send(seconds, size, workers):
     return pipe_rate(seconds, size, produce(size), ends, step)
 
 
+class QueueEnd:
+    """One side of two queues: what it puts to, and what it gets from."""
+
+    def __init__(self, to, source):
+        self.put, self.get = to.put, source.get
+
+    def close(self):
+        pass
+
+
+def queue_depth(size):
+    return max(4, min(1024, (1 << 20) // size))
+
+
+def bounded_queue(size):
+    return fork.Queue(queue_depth(size))
+
+
+def simple_queue(size):
+    return fork.SimpleQueue()
+
+
+def queue_echo(end):
+    while True:
+        end.put(end.get())
+
+
+def queue_produce(size):
+    def job(end):
+        data = marked(size)
+        while True:
+            end.put(bytes(data))
+    return job
+
+
+def queue_rate(seconds, size, make, job, step):
+    """step(end, batch), with a child that does job at the other end."""
+    queues = make(size), make(size)
+    ends = QueueEnd(queues[0], queues[1]), QueueEnd(queues[1], queues[0])
+    try:
+        return pipe_rate(seconds, size, job, ends, lambda batch: step(ends[0], batch))
+    finally:
+        for queue in queues:
+            queue.close()
+
+
+def queue_trip(make):
+    def run(seconds, size, workers):
+        out = marked(size)
+
+        def step(end, batch):
+            for _ in range(batch):
+                end.put(bytes(out))
+                data = end.get()
+            check(data, size)
+
+        return queue_rate(seconds, size, make, queue_echo, step)
+    return run
+
+
+def queue_send(make):
+    def run(seconds, size, workers):
+        def step(end, batch):
+            for _ in range(batch):
+                data = end.get()
+            check(data, size)
+
+        return queue_rate(seconds, size, make, queue_produce(size), step)
+    return run
+
+
+class Crowd:
+    """Producers and consumers at one queue; None ends a consumer."""
+
+    def __init__(self, queue, producers, consumers):
+        self.queue, self.producers = queue, producers
+        self.done = sharedctypes.RawArray("Q", 16 * (producers + consumers))  # of a line pair each
+        self.ended = sharedctypes.RawValue("b", 0)
+        self.begun = fork.Semaphore(0)
+        self.children = [fork.Process(target=self.member, args=(i,), daemon=True) for i in range(producers + consumers)]
+
+    def member(self, i):
+        self.begun.release()
+        (self.produce if i < self.producers else self.consume)(16 * i)
+
+    def produce(self, at):
+        data = marked(64)
+        while not self.ended.value:
+            self.queue.put(bytes(data))
+            self.done[at] += 1
+
+    def consume(self, at):
+        while (data := self.queue.get()) is not None:
+            check(data, 64)
+            self.done[at] += 1
+
+    def start(self):
+        for child in self.children:
+            child.start()
+        for child in self.children:
+            self.begun.acquire()
+
+    def end(self):
+        self.ended.value = 1
+        for child in self.children[:self.producers]:
+            child.join()
+        for child in self.children[self.producers:]:
+            self.queue.put(None)
+        for child in self.children[self.producers:]:
+            child.join()
+        if self.consumed() != sum(self.done[:16 * self.producers]):
+            raise ValueError("lost messages")
+
+    def consumed(self):
+        return sum(self.done[16 * self.producers:])
+
+
+def queue_crowd(make):
+    def run(seconds, size, workers):
+        crowd = Crowd(make(64), *divmod(size, 100))
+        crowd.start()
+        before, start = crowd.consumed(), time.monotonic()
+        time.sleep(seconds)
+        result = (crowd.consumed() - before) / (time.monotonic() - start)
+        crowd.end()
+        crowd.queue.close()
+        return result
+    return run
+
+
 class Team:
     """Processes at one thing; member 0 is this one, the others are killed in the end."""
 
@@ -313,6 +443,12 @@ MEASUREMENTS = {
     "pool-cold": pool_cold,
     "pipe-trip": pipe_trip,
     "pipe-send": pipe_send,
+    "queue-trip": queue_trip(bounded_queue),
+    "queue-send": queue_send(bounded_queue),
+    "queue-crowd": queue_crowd(bounded_queue),
+    "simple-queue-trip": queue_trip(simple_queue),
+    "simple-queue-send": queue_send(simple_queue),
+    "simple-queue-crowd": queue_crowd(simple_queue),
     "lock": sync_lock,
     "rlock": sync_rlock,
     "semaphore": sync_semaphore,
