@@ -175,7 +175,11 @@ static struct ipck_process *spawn(const char *job, const char *word, const struc
 static void expect_given(struct ipck_queue *work, struct ipck_queue *answers)
 {
 	struct ipck_pass pass[] = {
-		{.name = "file", .fd = 0}, {.name = "pipe"}, {.name = "work", .queue = work}, {.name = "answers", .queue = answers}};
+		{.name = "file", .fd = 0},
+		{.name = "pipe"},
+		{.name = "work", .queue = work},
+		{.name = "answers", .queue = answers},
+	};
 	struct ipck_pipe *ends[2];
 	struct ipck_process *p;
 
@@ -260,13 +264,14 @@ START_TEST(not_to_be_passed)
 {
 	char *argv[] = {(char[]){"queue"}, (char[]){"damaged"}, NULL};
 	struct ipck_pass both = {.name = "work"};
+	const struct ipck_process_opts opts = {.size = sizeof(opts), .pass = &both, .pass_count = 1};
 	struct ipck_process *p = NULL;
 	struct ipck_pipe *ends[2];
 
 	ck_ok(ipck_pipe_create(ends, NULL));
 	ck_ok(ipck_queue_create(&both.queue, NULL, NULL));
 	both.pipe = ends[0];
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, IPCK_PROCESS_OPTS(.pass = &both, .pass_count = 1)), EINVAL);
+	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
 	ck_that(!p);
 	ipck_queue_close(both.queue);
 	ipck_pipe_close(ends[0]);
