@@ -25,7 +25,7 @@ static const struct {
 	{ECANCELED, "The operation was cancelled"},
 	{ECHILD, "The handle belongs to another process"},
 	{EDEADLK, "It would wait for itself"},
-	{EMSGSIZE, "The buffer is too small for the message, which was kept"},
+	{EMSGSIZE, "The message is larger than the buffer, and was kept, or larger than can be"},
 	{ENODATA, "The process has ended, how is not known"},
 	{ENOSPC, "The segment, or a declared capacity, is full"},
 	{ENOTRECOVERABLE, "The object is damaged beyond repair"},
@@ -33,7 +33,7 @@ static const struct {
 	{EPERM, "The caller does not own it"},
 	{EPIPE, "The other side is closed or dead"},
 	{EPROTO, "Not a segment of this library, or of another layout"},
-	{ESHUTDOWN, "It takes no more: it was closed"},
+	{ESHUTDOWN, "It takes no more: it was shut down or closed"},
 	{ETIMEDOUT, "The deadline passed"},
 	{EXDEV, "The segment belongs to another pid namespace"},
 };

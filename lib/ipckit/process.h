@@ -20,16 +20,18 @@
 
 struct ipck_pipe;
 struct ipck_process;
+struct ipck_queue;
 
 /* What a child does; its result & 0xff is the exit code. */
 typedef int ipck_process_fn(void *arg);
 
-/* What a spawned program gets back: a file descriptor by ipck_inherited(name), or the
- * end of a pipe by ipck_pipe_inherited(name). */
+/* What a spawned program gets back: a file descriptor by ipck_inherited(name), the end of
+ * a pipe by ipck_pipe_inherited(name), or a queue by ipck_queue_inherited(name). */
 struct ipck_pass {
 	const char *name; /* [A-Za-z0-9._-]{1,200} */
 	int fd;
-	struct ipck_pipe *pipe; /* if not NULL, instead of fd */
+	struct ipck_pipe *pipe;   /* if not NULL, instead of fd */
+	struct ipck_queue *queue; /* the same; not both */
 };
 
 #define IPCK_STDIO_INHERIT (-1)
@@ -176,6 +178,12 @@ IPCK_API IPCK_MUST_CHECK int ipck_inherited(const char *name);
  * a pipe, or IPCK_INHERITED is damaged; -EINVAL: bad name; -ENOMEM, -EMFILE.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_pipe_inherited(struct ipck_pipe **out, const char *name);
+
+/*
+ * The same for a queue; whoever made it.  -EPROTO: it is not a queue.  -EACCES: it may not be
+ * written by this program's user.  -EXDEV, -ENFILE.
+ */
+IPCK_API IPCK_MUST_CHECK int ipck_queue_inherited(struct ipck_queue **out, const char *name);
 
 IPCK_END_DECLS
 

@@ -13,7 +13,9 @@
  * consumer that is killed before its get returns either has taken the message or not; what
  * was peeked, or leased (see below), goes to another, and a reservation is given up.  Who
  * sleeps notices a death within 250 ms.  (A process that is stopped is not dead: in the
- * middle of a call it holds others up.)
+ * middle of a call it holds others up.)  Who executes another program is not dead, either:
+ * what it had reserved, peeked or leased, or its other threads were just copying, is held
+ * until that program ends.  So it closes the handle before.
  *
  * Calls that wait do so until their deadline: -ETIMEDOUT, or -ECANCELED if it was
  * interrupted; nothing was put or got then.  -ESHUTDOWN: the queue was shut down.

@@ -8,20 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ipckit/pipe.h>
+#include <ipckit/queue.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/io.h"
 #include "base/name.h"
 #include "proc/local.h"
 
 #define VARIABLE "IPCK_INHERITED"
 
-static int check_names(const struct ipck_pass *pass, size_t count)
+static int check_all(const struct ipck_pass *pass, size_t count)
 {
 	if (count && !pass)
 		return -EINVAL;
 	for (size_t i = 0; i < count; i++) {
-		if (!name_valid(pass[i].name))
+		if (!name_valid(pass[i].name) || (pass[i].pipe && pass[i].queue))
 			return -EINVAL;
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(pass[i].name, pass[j].name) == 0)
@@ -30,16 +32,30 @@ static int check_names(const struct ipck_pass *pass, size_t count)
 	return 0;
 }
 
+/* What is passed, in descriptors: how many, two of an object. */
+static int fds_of(const struct ipck_pass *pass, int fds[2])
+{
+	int rc = 0;
+
+	fds[0] = pass->fd;
+	if (pass->pipe)
+		rc = ipck_pipe_fds(pass->pipe, fds);
+	else if (pass->queue)
+		rc = ipck_queue_fds(pass->queue, fds);
+	else
+		return 1;
+	return rc < 0 ? rc : 2;
+}
+
 static int duplicate_all(struct handover *h, const struct ipck_pass *pass, size_t count)
 {
 	h->fds = calloc(2 * count + 1, sizeof(*h->fds));
 	if (!h->fds)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		int fds[2] = {pass[i].fd, -1};
-		int rc = pass[i].pipe ? ipck_pipe_fds(pass[i].pipe, fds) : 0;
+		int fds[2], n = fds_of(&pass[i], fds), rc = MIN(n, 0);
 
-		for (int k = 0; rc == 0 && k < (pass[i].pipe ? 2 : 1); k++) {
+		for (int k = 0; rc == 0 && k < n; k++) {
 			rc = io_dup_to(fds[k], &h->fds[h->count]);
 			h->count += rc == 0;
 		}
@@ -61,7 +77,7 @@ static int write_variable(struct handover *h, const struct ipck_pass *pass, size
 	fprintf(f, VARIABLE "=");
 	for (size_t i = 0; i < count; i++) {
 		fprintf(f, "%s%s:%d", i ? "," : "", pass[i].name, *fd++);
-		if (pass[i].pipe)
+		if (pass[i].pipe || pass[i].queue)
 			fprintf(f, "+%d", *fd++);
 	}
 	return fclose(f) == 0 ? 0 : -ENOMEM;
@@ -87,7 +103,7 @@ static int copy_env(struct handover *h, char *const *env)
 
 int handover_make(struct handover *h, char *const *env, const struct ipck_pass *pass, size_t count)
 {
-	int rc = check_names(pass, count);
+	int rc = check_all(pass, count);
 
 	*h = (struct handover){0};
 	if (rc == 0)
@@ -170,9 +186,12 @@ int ipck_inherited(const char *name)
 	return fds[0];
 }
 
-/* The handle has copies; what came with the program would keep the end open.  So the
+/* What makes a handle of the descriptors of an object. */
+typedef int object_open(void *out, const int fds[2]);
+
+/* The handle has copies; what came with the program would keep the object open.  So the
  * entry goes, too: its numbers may be others' from now on. */
-int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
+static int object_inherited(void *out, const char *name, object_open *open)
 {
 	int fds[2], rc;
 	char *entry;
@@ -180,7 +199,7 @@ int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
 	local_lock();
 	entry = find_inherited(name, fds, &rc);
 	if (entry)
-		rc = fds[1] < 0 ? -EPROTO : ipck_pipe_open_fds(out, fds);
+		rc = fds[1] < 0 ? -EPROTO : open(out, fds);
 	if (entry && rc == 0) {
 		close(fds[0]);
 		close(fds[1]);
@@ -189,4 +208,25 @@ int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
 	}
 	local_unlock();
 	return rc == -EBADF ? -EPROTO : rc;
+}
+
+static int open_pipe(void *out, const int fds[2])
+{
+	return ipck_pipe_open_fds(out, fds);
+}
+
+/* Who passed it has decided whether to trust its maker. */
+static int open_queue(void *out, const int fds[2])
+{
+	return ipck_queue_open_fds(out, fds, IPCK_QUEUE_OPTS(.any_owner = true));
+}
+
+int ipck_pipe_inherited(struct ipck_pipe **out, const char *name)
+{
+	return object_inherited(out, name, open_pipe);
+}
+
+int ipck_queue_inherited(struct ipck_queue **out, const char *name)
+{
+	return object_inherited(out, name, open_queue);
 }
