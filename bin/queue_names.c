@@ -56,15 +56,19 @@ int queue_open(struct ipck_queue **out, const struct queue_options *o)
 
 int queue_open_or_make(struct ipck_queue **out, const struct queue_options *o)
 {
-	const struct ipck_queue_opts *opts = IPCK_QUEUE_OPTS(.bytes = (size_t)o->bytes, .max_items = (size_t)o->max_items,
-	                                                     .mode = (mode_t)o->mode);
+	const struct ipck_queue_opts opts = {
+		.size = sizeof(opts),
+		.bytes = (size_t)o->bytes,
+		.max_items = (size_t)o->max_items,
+		.mode = (mode_t)o->mode,
+	};
 	int rc;
 
 	/* Another may make it, or remove its name, in between. */
 	do {
 		rc = open_it(out, o);
 		if (rc == -ENOENT)
-			rc = ipck_queue_create(out, o->name, opts);
+			rc = ipck_queue_create(out, o->name, &opts);
 	} while (rc == -EEXIST && !stop_caught());
 	return rc < 0 ? queue_failed(o, rc) : 0;
 }

@@ -77,8 +77,8 @@ static int no_more(const struct receiver *r, int rc)
 
 	if (!ended || r->left < 0)
 		return ended ? 0 : queue_failed(r->options, rc);
-	return tool_error("%s: %ld of %ld messages: %s", r->options->name, r->options->count - r->left, r->options->count,
-	                  rc == -ESHUTDOWN ? "It was shut down" : "It is empty");
+	return tool_error("%s: %ld of %ld messages: %s", r->options->name, r->options->count - r->left,
+	                  r->options->count, rc == -ESHUTDOWN ? "It was shut down" : "It is empty");
 }
 
 static int receive(struct receiver *r)

@@ -102,10 +102,11 @@ static int put(struct sender *s, const struct iovec *messages, int n)
 
 static int too_large(const struct sender *s, const struct input *in)
 {
+	static const char largest[] = "is larger than the largest message of the queue";
+
 	if (s->options->file)
-		return tool_error("%s: it is larger than the largest message of the queue, %zu bytes", in->name, s->largest);
-	return tool_error("%s: line %lu is larger than the largest message of the queue, %zu bytes", in->name,
-	                  in->messages + 1, s->largest);
+		return tool_error("%s: it %s, %zu bytes", in->name, largest, s->largest);
+	return tool_error("%s: line %lu %s, %zu bytes", in->name, in->messages + 1, largest, s->largest);
 }
 
 /* Stores up to BATCH whole lines that begin at *at, and moves that behind them; how many. */

@@ -35,16 +35,16 @@ figure()
 	"$binary" stat $q | sed -n "s/^$1: //p"
 }
 
-# asleep PID: its one thread waits for something.
-asleep()
+# is PID STATE: S: its one thread waits for something; Z: it has ended.
+is()
 {
-	[ "$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null)" = S ]
+	[ "$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null)" = "$2" ]
 }
 
 # The children of a mode that is to be caught while it works: there, or it has ended.
 there_or_over()
 {
-	are_there "$number" || ! kill -0 "$child" 2>/dev/null
+	are_there "$number" || is "$child" Z
 }
 
 # killed_in_time NUMBER VICTIM MODE: of so many, kills one while they work; where that was too late, again with
@@ -292,7 +292,7 @@ silent
 [ ! -s "$scratch/out" ] || fail "it prints"
 cmp "$scratch/files/1.x" "$scratch/random" || fail "another file"
 echo mine | compare "$scratch/files/2.x"
-[ -f "$scratch/files/3.x" ] && [ ! -s "$scratch/files/3.x" ] || fail "no empty file"
+cmp "$scratch/files/3.x" "$scratch/empty" || fail "no empty file"
 compare "$scratch/files/4.x" <"$in"
 [ "$(find "$scratch/files" -type f | wc -l)" -eq 4 ] || fail "other files"
 put echo kept
@@ -365,7 +365,7 @@ what='recv, killed'
 child=$!
 holds_some()
 {
-	[ "$(figure held)" -gt 0 ] && asleep $child
+	[ "$(figure held)" -gt 0 ] && is $child S
 }
 await holds_some
 kill -9 $child
@@ -403,7 +403,7 @@ interrupted()
 # It catches SIGINT, and sleeps.
 waits_caught()
 {
-	[ $((0x$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$child/status") & 2)) -ne 0 ] && asleep $child
+	[ $((0x$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$child/status") & 2)) -ne 0 ] && is $child S
 }
 for signal in 130-INT 143-TERM 129-HUP; do
 	interrupted ${signal%-*} ${signal#*-} recv --follow $q
