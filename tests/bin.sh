@@ -152,6 +152,73 @@ exit_status()
 	}
 }
 
+# with_both CHECK MODE...: runs and checks it with processes, and then with threads; $who is what they are called.
+with_both()
+{
+	check=$1
+	shift
+	for who in Process Thread; do
+		option=
+		[ $who = Process ] || option=--threads
+		# shellcheck disable=SC2086 # no argument at all for processes
+		run 0 "$@" $option
+		silent
+		$check
+	done
+}
+
+# start_in_order NUMBER MODE...: starts it, until so many children are left whose pids have the order in which they
+# were started: it is lost where pids begin again at the smallest.
+start_in_order()
+{
+	number=$1
+	shift
+	while :; do
+		start "$@"
+		await are_there "$number"
+		[ "$(children | sort -n | sed 1q)" -lt "$child" ] || return 0
+		kill -9 "$child"
+		wait "$child" 2>/dev/null
+		await all_gone
+	done
+}
+
+# kill_number I: the i-th of the children that are left.
+kill_number()
+{
+	kill -9 "$(children | sort -n | sed -n "$1p")"
+}
+
+# one_killed NUMBER MODE...: of so many, any one is killed; the others end, and only that one is told.
+one_killed()
+{
+	number=$1
+	shift
+	i=1
+	while [ $i -le "$number" ]; do
+		start "$@"
+		await are_there "$number"
+		kill_number $i
+		exit_status 1
+		told 'Process-[1-3] was killed: Killed'
+		[ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "more than one message: $(cat "$scratch/err")"
+		await all_gone
+		i=$((i + 1))
+	done
+}
+
+# main_killed NUMBER MODE...: the others end with the main process.
+main_killed()
+{
+	number=$1
+	shift
+	start "$@"
+	await are_there "$number"
+	kill -9 "$child"
+	wait "$child" 2>/dev/null
+	await all_gone
+}
+
 # Pids and times are other ones in each run.
 normalise()
 {
@@ -203,7 +270,8 @@ told()
 	}
 }
 
-# usage MESSAGE ARGUMENT...: wrong usage; nothing is done.
+# usage MESSAGE ARGUMENT...: wrong usage; nothing is done.  $own_help: " MODE" if that has a help of its own.
+own_help=
 usage()
 {
 	message=$1
@@ -211,7 +279,7 @@ usage()
 	run 2 "$@"
 	told "$message"
 	[ ! -s "$scratch/out" ] || fail "printed something"
-	[ "$(sed -n '$p' "$scratch/err")" = "Try '$name --help'" ] || fail "no hint to --help"
+	[ "$(sed -n '$p' "$scratch/err")" = "Try '$name$own_help --help'" ] || fail "no hint to --help"
 }
 
 # wrong_numbers OPTION MAXIMUM MODE...: what is not a number in the range is refused.

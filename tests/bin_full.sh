@@ -52,4 +52,11 @@ for mode in start-line feast; do
 	full 0 1 $mode
 done
 
+tool ipc-queue
+for mode in items sentinel write-read pipeline joinable; do
+	full 0 1 $mode
+done
+full 1 1 pipeline
+full 0 1 send bin_full_$$
+
 finish

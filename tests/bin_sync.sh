@@ -4,43 +4,6 @@
 . "${srcdir:-.}/tests/bin.sh"
 tool ipc-sync
 
-# with_both CHECK MODE...: runs and checks it with processes, and then with threads; $who is what they are called.
-with_both()
-{
-	check=$1
-	shift
-	for who in Process Thread; do
-		option=
-		[ $who = Process ] || option=--threads
-		# shellcheck disable=SC2086 # no argument at all for processes
-		run 0 "$@" $option
-		silent
-		$check
-	done
-}
-
-# start_in_order NUMBER MODE...: starts it, until so many children are left whose pids have the order in which they
-# were started: it is lost where pids begin again at the smallest.
-start_in_order()
-{
-	number=$1
-	shift
-	while :; do
-		start "$@"
-		await are_there "$number"
-		[ "$(children | sort -n | sed 1q)" -lt "$child" ] || return 0
-		kill -9 "$child"
-		wait "$child" 2>/dev/null
-		await all_gone
-	done
-}
-
-# kill_number I: the i-th of the children that are left.
-kill_number()
-{
-	kill -9 "$(children | sort -n | sed -n "$1p")"
-}
-
 # ---- rlock
 
 check_result()
@@ -233,23 +196,6 @@ with_both check_stop_flag stop-flag --pause-ms 10
 
 # ---- killed parties
 
-# one_killed NUMBER MODE...: of so many, any one is killed; the others end, and only that one is told.
-one_killed()
-{
-	number=$1
-	shift
-	i=1
-	while [ $i -le "$number" ]; do
-		start "$@"
-		await are_there "$number"
-		kill_number $i
-		exit_status 1
-		told 'Process-[1-3] was killed: Killed'
-		[ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "more than one message: $(cat "$scratch/err")"
-		await all_gone
-		i=$((i + 1))
-	done
-}
 one_killed 2 rlock --steps 1000000000
 one_killed 2 hand-over --pause-ms 3600000
 one_killed 2 condition --pause-ms 1800000
@@ -258,17 +204,6 @@ one_killed 2 haggle --pause-ms 3600000
 one_killed 3 ticks --pause-ms 3600000
 one_killed 1 stop-flag --pause-ms 600000
 
-# main_killed NUMBER MODE...: the others end with the main process.
-main_killed()
-{
-	number=$1
-	shift
-	start "$@"
-	await are_there "$number"
-	kill -9 "$child"
-	wait "$child" 2>/dev/null
-	await all_gone
-}
 main_killed 2 rlock --steps 1000000000
 main_killed 5 semaphore --pause-ms 700000
 main_killed 2 hand-over --pause-ms 3600000
