@@ -31,12 +31,21 @@ static void enter(struct holds *h)
 	if (likely(h->epoch == fork_epoch()))
 		return;
 	/* Not freed: another thread of the parent may have been in the middle of it. */
-	*h = (struct holds){.epoch = fork_epoch()};
+	h->hold = NULL;
+	h->count = h->room = h->promised = 0;
+	store_relaxed(&h->items, 0);
+	store_release(&h->epoch, fork_epoch());
 }
 
 static void leave(void)
 {
 	pthread_mutex_unlock(&mutex);
+}
+
+static void count_item(struct holds *h, enum hold_kind kind, int one)
+{
+	if (kind != HOLD_RESERVED)
+		store_relaxed(&h->items, load_relaxed(&h->items) + (uint32_t)one);
 }
 
 static int grow(struct holds *h, size_t room)
@@ -77,11 +86,13 @@ void holds_add(struct holds *h, uint32_t place, enum hold_kind kind)
 	enter(h);
 	h->promised--;
 	h->hold[h->count++] = (struct hold){place, kind, tid_self()};
+	count_item(h, kind, 1);
 	leave();
 }
 
 static void remove_at(struct holds *h, size_t i)
 {
+	count_item(h, h->hold[i].kind, -1);
 	h->count--;
 	memmove(&h->hold[i], &h->hold[i + 1], (h->count - i) * sizeof(*h->hold));
 }
@@ -117,17 +128,9 @@ bool holds_leased(struct holds *h, uint32_t *place)
 	return found;
 }
 
-bool holds_items(struct holds *h)
+bool holds_items(const struct holds *h)
 {
-	size_t i = 0;
-	bool found;
-
-	enter(h);
-	while (i < h->count && h->hold[i].kind == HOLD_RESERVED)
-		i++;
-	found = i < h->count;
-	leave();
-	return found;
+	return load_acquire(&h->epoch) == fork_epoch() && load_relaxed(&h->items) > 0;
 }
 
 bool holds_pop(struct holds *h, struct hold *last)
@@ -136,8 +139,10 @@ bool holds_pop(struct holds *h, struct hold *last)
 
 	enter(h);
 	found = h->count > 0;
-	if (found)
-		*last = h->hold[--h->count];
+	if (found) {
+		*last = h->hold[h->count - 1];
+		remove_at(h, h->count - 1);
+	}
 	leave();
 	return found;
 }

@@ -19,11 +19,13 @@ struct hold {
 	pid_t thread; /* that got it */
 };
 
-/* hold: in the order in which they were had.  promised: of the room, to come. */
+/* hold: in the order in which they were had.  promised: of the room, to come.  items: those that are no
+ * reservations; may be read without the lock. */
 struct holds {
 	struct hold *hold;
 	size_t count, room, promised;
 	uint32_t epoch;
+	uint32_t items;
 };
 
 /* Room for n more, to be had before they are taken: -ENOMEM. */
@@ -41,8 +43,8 @@ bool holds_remove(struct holds *h, uint32_t place, bool reserved);
 /* Whether this thread has leased one: the first. */
 bool holds_leased(struct holds *h, uint32_t *place);
 
-/* Whether there is any but reservations. */
-bool holds_items(struct holds *h);
+/* Whether there is any but reservations.  Takes no lock. */
+bool holds_items(const struct holds *h);
 
 /* Takes the last out: whether there was one. */
 bool holds_pop(struct holds *h, struct hold *last);

@@ -67,11 +67,10 @@ static void free_queue(struct ipck_queue *q)
 	segment_close(&q->segment);
 	io_close(&q->bell);
 	holds_free(&q->holds);
-	free(q->name);
 	free(q);
 }
 
-static int new_queue(struct ipck_queue **out, const char *name)
+static int new_queue(struct ipck_queue **out)
 {
 	struct ipck_queue *q = calloc(1, sizeof(*q));
 
@@ -79,10 +78,6 @@ static int new_queue(struct ipck_queue **out, const char *name)
 		return -ENOMEM;
 	q->segment.fd = q->bell = -1;
 	q->putting = q->getting = (struct spinner)SPINNER_INIT;
-	if (name && !(q->name = strdup(name))) {
-		free(q);
-		return -ENOMEM;
-	}
 	*out = q;
 	return 0;
 }
@@ -144,12 +139,23 @@ static int init_shm(void *body, void *arg)
 	return rc;
 }
 
+static int get_bell(struct ipck_queue *q, const char *name)
+{
+	int fd = name ? fifo_beside(name, q->segment.fd) : fifo_anonymous();
+
+	if (fd < 0)
+		return fd;
+	q->bell = fd;
+	return 0;
+}
+
 int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ipck_queue_opts *opts)
 {
 	struct ipck_queue_opts own;
 	struct making making = {.opts = &own};
 	struct segment_plan plan = {.kind = SEGMENT_QUEUE, .name = name, .init = init_shm, .arg = &making};
 	struct ipck_queue *q = NULL;
+	bool created;
 	int rc = opts_copy(&own, sizeof(own), opts);
 
 	if (rc == 0)
@@ -157,16 +163,19 @@ int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ip
 	if (rc == 0 && (own.mode & ~(mode_t)0777))
 		rc = -EINVAL;
 	if (rc == 0)
-		rc = new_queue(&q, name);
+		rc = new_queue(&q);
 	if (rc < 0)
 		return rc;
-	if (!name)
-		rc = q->bell = fifo_anonymous();
 	plan.bytes = ring_at() - SEGMENT_HEADER + making.bytes;
 	plan.mode = own.mode;
-	if (rc >= 0)
-		rc = segment_create(&q->segment, &plan);
-	return finish(out, q, rc);
+	rc = segment_create(&q->segment, &plan);
+	created = rc == 0;
+	if (rc == 0)
+		rc = get_bell(q, name);
+	rc = finish(out, q, rc);
+	if (rc < 0 && created && name)
+		(void)segment_unlink(name);
+	return rc;
 }
 
 int ipck_queue_unlink(const char *name)
@@ -185,10 +194,13 @@ int ipck_queue_open(struct ipck_queue **out, const char *name, const struct ipck
 	if (rc == 0 && !name)
 		rc = -EINVAL;
 	if (rc == 0)
-		rc = new_queue(&q, name);
+		rc = new_queue(&q);
 	if (rc < 0)
 		return rc;
-	return finish(out, q, segment_open(&q->segment, SEGMENT_QUEUE, name, own.any_owner));
+	rc = segment_open(&q->segment, SEGMENT_QUEUE, name, own.any_owner);
+	if (rc == 0)
+		rc = get_bell(q, name);
+	return finish(out, q, rc);
 }
 
 /* What takes tokens. */
@@ -211,7 +223,7 @@ int ipck_queue_open_fds(struct ipck_queue **out, const int fds[2], const struct 
 	if (rc == 0)
 		rc = check_bell(fds[1]);
 	if (rc == 0)
-		rc = new_queue(&q, NULL);
+		rc = new_queue(&q);
 	if (rc < 0)
 		return rc;
 	rc = io_dup_to(fds[1], &q->bell);
@@ -220,14 +232,10 @@ int ipck_queue_open_fds(struct ipck_queue **out, const int fds[2], const struct 
 	return finish(out, q, rc);
 }
 
-int ipck_queue_fds(struct ipck_queue *q, int fds[2])
+int ipck_queue_fds(const struct ipck_queue *q, int fds[2])
 {
-	int bell = queue_bell_open(q, true);
-
-	if (bell < 0)
-		return bell;
 	fds[0] = q->segment.fd;
-	fds[1] = bell;
+	fds[1] = q->bell;
 	return 0;
 }
 

@@ -107,12 +107,11 @@ struct ipck_queue {
 	char *ring;     /* mapped twice */
 	uint32_t units; /* of the ring, checked */
 	bool leases;
-	int bell; /* -1: not open in this process */
-	uint32_t polled;
+	int bell;
+	uint32_t polled; /* it was asked for here */
 	struct spinner putting, getting;
 	uint32_t run; /* messages got since the last that was waited for */
 	struct holds holds;
-	char *name; /* NULL: anonymous, or handed over */
 };
 
 /* A copy of a larger message is made outside of the lock. */
@@ -233,8 +232,6 @@ void queue_ring_armed(struct ipck_queue *q);
 
 /* Under `get`, with nothing to get: makes the bell silent. */
 void queue_silence(struct ipck_queue *q);
-
-int queue_bell_open(struct ipck_queue *q, bool make);
 
 /* After messages have come (seq). */
 static inline void queue_tell(struct ipck_queue *q, int messages)

@@ -81,7 +81,7 @@ IPCK_API IPCK_MUST_CHECK int ipck_queue_open(struct ipck_queue **out, const char
  * by the handle.  open makes a handle of copies of them: -EPROTO: they are not a
  * queue.  -EBADF, and as ipck_queue_open.
  */
-IPCK_API int ipck_queue_fds(struct ipck_queue *queue, int fds[2]);
+IPCK_API int ipck_queue_fds(const struct ipck_queue *queue, int fds[2]);
 IPCK_API IPCK_MUST_CHECK int ipck_queue_open_fds(struct ipck_queue **out, const int fds[2],
                                                  const struct ipck_queue_opts *opts);
 
@@ -129,7 +129,7 @@ IPCK_API IPCK_MUST_CHECK int ipck_queue_put_many(struct ipck_queue *queue, const
 /*
  * Waits for a message, and gets as many as are there, up to n, and fit into `size` bytes.
  * Returns their number; messages[i] is where in data each is.  The order is that of the
- * queue.  Negative: as ipck_queue_get.
+ * queue.  It may get fewer, as messages beyond 4 KiB come alone.  Negative: as ipck_queue_get.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_get_many(struct ipck_queue *queue, void *data, size_t size,
                                                  struct iovec *messages, int n, size_t *needed,
@@ -228,8 +228,6 @@ IPCK_API bool ipck_queue_full(struct ipck_queue *queue);
  * again.  It may be readable in vain.  Owned by the handle; do not read or close it.  From
  * the first call on putting costs more.  Nobody rings for the dead: a reader that only polls should
  * get with IPCK_NOWAIT now and then where consumers peek or have leases.
- *
- * -EMFILE, -ENFILE, -EACCES, -ENOSPC: a named queue's is a FIFO in the file system.
  */
 IPCK_API int ipck_queue_fd(struct ipck_queue *queue);
 

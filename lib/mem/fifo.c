@@ -46,15 +46,17 @@ static int open_path(const char *path)
 	return -EPROTO;
 }
 
-/* Nobody looks for it before it is whole: others open it when it was armed. */
-static int make(const char *path, mode_t mode)
+/* Others may find it before it is as it should be: they are of the same user, or open it a moment later. */
+static int make(const char *path, const struct stat *segment)
 {
-	if (mkfifo(path, mode) < 0)
+	if (mkfifo(path, segment->st_mode & 0777) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	return chmod(path, mode) < 0 ? -errno : 0;
+	if (chown(path, segment->st_uid, segment->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	return chmod(path, segment->st_mode & 0777) < 0 ? -errno : 0;
 }
 
-int fifo_open(const char *name, int segment, bool wanted)
+int fifo_beside(const char *name, int segment)
 {
 	char path[PATH_SIZE];
 	struct stat st;
@@ -63,11 +65,16 @@ int fifo_open(const char *name, int segment, bool wanted)
 	if (fstat(segment, &st) < 0)
 		return -errno;
 	make_path(path, name, st.st_ino);
-	fd = open_path(path);
-	if (fd != -ENOENT || !wanted)
-		return fd;
-	rc = make(path, st.st_mode & 0777);
-	return rc < 0 ? rc : open_path(path);
+	rc = make(path, &st);
+	fd = rc < 0 ? rc : open_path(path);
+	/* Made after the names were removed, it would stay for ever. */
+	if (fstat(segment, &st) == 0 && st.st_nlink == 0) {
+		unlink(path);
+		if (fd >= 0)
+			close(fd);
+		return -ENOENT;
+	}
+	return fd;
 }
 
 int fifo_anonymous(void)
@@ -93,16 +100,10 @@ int fifo_anonymous(void)
 #endif
 }
 
-int fifo_unlink(const char *name)
+void fifo_unlink(const char *name, ino_t inode)
 {
 	char path[PATH_SIZE];
-	ino_t inode;
-	int rc = shmfile_inode(name, &inode);
 
-	if (rc == -ENOENT)
-		return 0;
-	if (rc < 0)
-		return rc;
 	make_path(path, name, inode);
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	unlink(path);
 }

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FIFO: what unrelated processes poll, beside a named segment, made when somebody first
- * wants to.  Its name has the segment's name and inode in it, so that another segment
- * that gets the name later has another one.
+ * FIFO: what unrelated processes poll, beside a named segment.  Its name has the segment's name
+ * and inode in it, so that another segment that gets the name later has another one.  Who has
+ * the segment open has it open, too: its name may be gone when it is needed.
  */
 #ifndef MEM_FIFO_H
 #define MEM_FIFO_H
 
-#include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * The FIFO beside the segment of that name, open for both directions, non-blocking,
- * close-on-exec; made first, with the segment's permissions, if `make`.  -ENOENT and others of open(2).
+ * close-on-exec.  Made by who first looks for it, with the segment's owner and permissions.  -ENOENT: the
+ * segment has no name any more.
  */
-int fifo_open(const char *name, int segment, bool make);
+int fifo_beside(const char *name, int segment);
 
 /* One without a name, or what serves as one: an eventfd. */
 int fifo_anonymous(void);
 
-/* Removes that beside the segment that has the name now, if there is one: -EINVAL, -EACCES ... */
-int fifo_unlink(const char *name);
+/* Removes that of the segment that had the name and this inode, if there is one. */
+void fifo_unlink(const char *name, ino_t inode);
 
 #endif

@@ -222,9 +222,15 @@ void segment_close(struct segment *seg)
 	*seg = (struct segment){.fd = -1};
 }
 
+/* The segment first: who opens it makes a FIFO that is missing. */
 int segment_unlink(const char *name)
 {
-	int rc = fifo_unlink(name);
+	ino_t inode;
+	int rc = shmfile_inode(name, &inode);
 
-	return rc < 0 ? rc : shmfile_unlink(name);
+	if (rc == 0)
+		rc = shmfile_unlink(name);
+	if (rc == 0)
+		fifo_unlink(name, inode);
+	return rc;
 }
