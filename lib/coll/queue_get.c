@@ -23,21 +23,6 @@ static bool is_empty(struct queue_shm *s)
 	return mark_place(next) == mark_place(tail);
 }
 
-/* Goes over what is no message at next. */
-static int pass_over(struct ipck_queue *q, uint64_t word)
-{
-	struct queue_shm *s = q->shm;
-	bool is_void = entry_state(word) == ENTRY_VOID;
-	struct queue_note n = queue_note(s);
-
-	if (queue_step(q, &n.next, load_relaxed(&s->tail_seen)) < 0)
-		return -EPROTO;
-	store_relaxed(&s->voids, load_relaxed(&s->voids) + is_void);
-	queue_finish(s, &n, is_void);
-	queue_do(q, &n);
-	return 0;
-}
-
 /* Whether the message there ends before what is there does, and that is not more than the ring. */
 static bool is_whole(const struct ipck_queue *q, uint64_t next, uint64_t word)
 {
@@ -62,7 +47,7 @@ static int find_next(struct ipck_queue *q, struct found *f)
 			return 0;
 		case ENTRY_VOID:
 		case ENTRY_FILLER:
-			if (pass_over(q, word) < 0)
+			if (queue_pass_over(q) < 0)
 				return -EPROTO;
 			break;
 		default:
@@ -143,7 +128,7 @@ bool queue_may_get(void *queue)
 	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);
 }
 
-/* Whether somebody has something, or a killed one left something half done. */
+/* Whether somebody has something, a killed one left something half done, or what is no message is in the way. */
 static bool may_be_held_up(struct ipck_queue *q)
 {
 	const struct queue_shm *s = q->shm;
@@ -151,7 +136,7 @@ static bool may_be_held_up(struct ipck_queue *q)
 
 	return load_relaxed(&s->held) || load_relaxed(&s->noted) ||
 	       mark_place(load_relaxed(&s->head)) != mark_place(next) ||
-	       entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) == ENTRY_RESERVED;
+	       entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) != ENTRY_READY;
 }
 
 bool queue_look(struct ipck_queue *q)

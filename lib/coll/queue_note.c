@@ -137,6 +137,36 @@ int queue_move_head(struct ipck_queue *q)
 	return rc;
 }
 
+static bool is_no_message(const struct ipck_queue *q, uint64_t next, uint64_t *word)
+{
+	*word = load_acquire(&queue_entry(q, mark_place(next))->word);
+	return entry_state(*word) == ENTRY_VOID || entry_state(*word) == ENTRY_FILLER;
+}
+
+int queue_pass_over(struct ipck_queue *q)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t tail = load_acquire(&s->tail), word;
+	struct queue_note n = queue_note(s);
+	int passed = 0;
+
+	/* next never moves beyond it. */
+	store_relaxed(&s->tail_seen, tail);
+	while (mark_place(n.next) != mark_place(tail) && is_no_message(q, n.next, &word)) {
+		bool is_void = entry_state(word) == ENTRY_VOID;
+
+		if (queue_step(q, &n.next, tail) < 0)
+			return -EPROTO;
+		store_relaxed(&s->voids, load_relaxed(&s->voids) + is_void);
+		queue_finish(s, &n, is_void);
+		queue_do(q, &n);
+		passed++;
+	}
+	if (passed && s->joinable)
+		evcount_notify(&s->joined, EVCOUNT_ALL);
+	return passed;
+}
+
 /* ---- ends of entries ---- */
 
 void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum entry_state how, bool finish)
@@ -254,14 +284,15 @@ int queue_bury(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 	struct verdicts verdicts = {.owner = {0}};
-	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED);
+	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED), passed;
 
 	if (n < 0)
 		return n;
 	n += bury_reservation(q);
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + (uint64_t)n);
+	passed = queue_pass_over(q);
 	queue_move_head(q);
-	return n;
+	return passed < 0 ? passed : n + passed;
 }
 
 /* ---- all at once ---- */
