@@ -164,4 +164,36 @@ static inline struct ipck_queue_item peek_text(struct ipck_queue *q, const char 
 	return item;
 }
 
+/* ---- leases ---- */
+
+static inline void make_leases(void)
+{
+	make_queue(IPCK_QUEUE_OPTS(.bytes = SMALL, .leases = true));
+}
+
+static inline void expect_leased(struct ipck_queue *q, const char *text, uint32_t deliveries)
+{
+	struct ipck_queue_item item;
+
+	ck_ok(ipck_queue_leased(q, &item));
+	ck_that(item_is(&item, text) && item.deliveries == deliveries);
+}
+
+static inline void has_no_lease(struct ipck_queue *q)
+{
+	struct ipck_queue_item item;
+
+	ck_err(ipck_queue_leased(q, &item), ENOENT);
+	ck_err(ipck_queue_task_done(q), EPERM);
+}
+
+static inline void all_is_done(void)
+{
+	has_no_lease(queue);
+	is_unused(queue);
+	ck_assert_uint_eq(figures(queue).unfinished, 0);
+	ck_ok(ipck_queue_join(queue, far_off()));
+	ipck_queue_close(queue);
+}
+
 #endif
