@@ -150,13 +150,13 @@ int queue_pass_over(struct ipck_queue *q)
 	struct queue_note n = queue_note(s);
 	int passed = 0;
 
-	/* next never moves beyond it. */
-	store_relaxed(&s->tail_seen, tail);
 	while (mark_place(n.next) != mark_place(tail) && is_no_message(q, n.next, &word)) {
 		bool is_void = entry_state(word) == ENTRY_VOID;
 
 		if (queue_step(q, &n.next, tail) < 0)
 			return -EPROTO;
+		/* next never moves beyond it. */
+		store_relaxed(&s->tail_seen, tail);
 		store_relaxed(&s->voids, load_relaxed(&s->voids) + is_void);
 		queue_finish(s, &n, is_void);
 		queue_do(q, &n);
