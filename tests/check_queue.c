@@ -44,7 +44,8 @@ START_TEST(bad_options)
 		struct ipck_queue_opts known;
 		uint64_t unknown;
 	} newer = {.known = {.size = sizeof(newer), .bytes = SMALL}};
-	struct ipck_queue_opts older = {.size = offsetof(struct ipck_queue_opts, leases), .bytes = SMALL, .leases = true};
+	struct ipck_queue_opts older = {.size = offsetof(struct ipck_queue_opts, leases), .bytes = SMALL,
+	                                .leases = true};
 	struct ipck_queue *none = NULL;
 
 	ck_err(ipck_queue_create(&none, NULL, IPCK_QUEUE_OPTS(.bytes = IPCK_QUEUE_BYTES_MAX + 1)), EINVAL);
@@ -171,7 +172,8 @@ END_TEST
 START_TEST(larger_than_the_queue)
 {
 	static const char bytes[SMALL * 2];
-	struct iovec parts[3] = {{.iov_len = 0}, {.iov_base = (void *)(uintptr_t)bytes, .iov_len = LARGEST + 1}, {.iov_len = 0}};
+	const struct iovec parts[3] = {
+		{.iov_len = 0}, {.iov_base = (void *)(uintptr_t)bytes, .iov_len = LARGEST + 1}, {.iov_len = 0}};
 
 	make_small();
 	for (size_t size = LARGEST + 1; size < sizeof(bytes); size += 100)

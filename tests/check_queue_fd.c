@@ -289,7 +289,8 @@ static void send_descriptors(int sock, const int fds[2])
 {
 	char control[CMSG_SPACE(2 * sizeof(int))] = {0}, byte = 'q';
 	struct iovec part = {&byte, 1};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1,
+	                   .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 	c->cmsg_level = SOL_SOCKET;
@@ -303,7 +304,8 @@ static void receive_descriptors(int sock, int fds[2])
 {
 	char control[CMSG_SPACE(2 * sizeof(int))] = {0}, byte;
 	struct iovec part = {&byte, 1};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1,
+	                   .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c;
 
 	ck_that(recvmsg(sock, &m, MSG_CMSG_CLOEXEC) == 1);

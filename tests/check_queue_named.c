@@ -265,7 +265,7 @@ START_TEST(empty_and_full_are_true)
 
 			ck_that(rc == (full ? -ETIMEDOUT : 0));
 			if (rc == 0 && test_random_below(&random, 4) == 0)
-				(void)!ipck_queue_put(queue, bytes, (size_t)test_random_below(&random, 1500), IPCK_NOWAIT);
+				(void)!ipck_queue_put(queue, bytes, test_random_below(&random, 1500), IPCK_NOWAIT);
 		} else {
 			ssize_t n = ipck_queue_get(queue, bytes, sizeof(bytes), NULL, IPCK_NOWAIT);
 
