@@ -14,6 +14,7 @@
 
 #include "base/atomic.h"
 #include "far.h"
+#include "filled.h"
 #include "support.h"
 
 /* A ring of a page: the longest message that is not streamed has WHOLE bytes. */
@@ -72,41 +73,6 @@ static inline void expect_end(struct ipck_pipe *p)
 	ck_err(ipck_pipe_recv(p, &byte, 1, NULL, far_off()), EPIPE);
 	ck_ok(ipck_pipe_poll(p, IPCK_NOWAIT));
 	ck_err(ipck_pipe_recv(p, &byte, 1, NULL, IPCK_NOWAIT), EPIPE);
-}
-
-/* Bytes by which it can be told where they stand and whose they are. */
-static inline uint64_t pattern_word(uint64_t whose, size_t at)
-{
-	return (whose + 1) * UINT64_C(0x9e3779b97f4a7c15) + at * UINT64_C(0xd1342543de82ef95);
-}
-
-static inline void fill(char *bytes, size_t size, uint64_t whose)
-{
-	for (size_t at = 0; at < size; at += 8) {
-		uint64_t word = pattern_word(whose, at);
-
-		memcpy(bytes + at, &word, size - at < 8 ? size - at : 8);
-	}
-}
-
-static inline bool is_filled(const char *bytes, size_t size, uint64_t whose)
-{
-	for (size_t at = 0; at < size; at += 8) {
-		uint64_t word = pattern_word(whose, at);
-
-		if (memcmp(bytes + at, &word, size - at < 8 ? size - at : 8) != 0)
-			return false;
-	}
-	return true;
-}
-
-static inline char *new_filled(size_t size, uint64_t whose)
-{
-	char *bytes = malloc(size + 1);
-
-	ck_that(bytes);
-	fill(bytes, size, whose);
-	return bytes;
 }
 
 static inline void send_filled(struct ipck_pipe *p, size_t size, uint64_t whose)

@@ -35,6 +35,13 @@
 #endif
 #endif
 
+/* A function whose reads are guesses that are tested again: the thread sanitizer is not asked. */
+#ifdef THREAD_SANITIZER
+#define READS_RACY __attribute__((noinline, no_sanitize("thread")))
+#else
+#define READS_RACY
+#endif
+
 /* Asks for a line that will be written, and waits for nothing. */
 #if defined(__x86_64__)
 #define prefetch_write(p) __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)(p)))

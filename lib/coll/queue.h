@@ -13,7 +13,7 @@
  * put: writes the entry behind tail, READY; moves tail (seq: this commits).
  * reserve: the same, RESERVED with its owner.  commit: READY (seq).  A large message is
  *   put so, too, as the copy would keep others from the lock.  A reservation that is given
- *   up, by its owner or because that is dead, becomes VOID; `get` passes over it.
+ *   up, by its owner or because that is dead, becomes VOID; `get`, and who waits, passes over it.
  * get: copies the entry at next out; moves next (release: this commits).
  * peek: makes it TAKEN with its owner, and moves next.  Later it is DONE, or RETURNED: taken
  *   again before those at next.  A lease is the same, and so is getting a large message.
@@ -53,6 +53,7 @@ enum queue_closed { QUEUE_OPEN, QUEUE_DRAINS, QUEUE_CLOSED };
 struct queue_note {
 	uint64_t next;
 	uint64_t finished;
+	uint64_t voids;
 	uint64_t word;
 	uint32_t place;
 	uint32_t held, returned;
@@ -174,6 +175,9 @@ static inline bool queue_is_span(const struct ipck_queue *q, uint64_t from, uint
 int queue_step(const struct ipck_queue *q, uint64_t *m, uint64_t end);
 int queue_move_head(struct ipck_queue *q);
 
+/* next moves over what is no message: how many.  It takes room until then, and is not done. */
+int queue_pass_over(struct ipck_queue *q);
+
 /* All that is there is gone, and done. */
 int queue_discard(struct ipck_queue *q);
 
@@ -219,7 +223,7 @@ static inline struct ipck_queue_item queue_item(const struct ipck_queue *q, uint
 	struct ipck_queue_item item = {
 		.data = entry_bytes(queue_entry(q, place)),
 		.size = size,
-		.deliveries = given,
+		.deliveries = MIN(given, 4095u),
 		.place = place,
 	};
 

@@ -96,6 +96,7 @@ int ipck_queue_join(struct ipck_queue *q, struct ipck_deadline deadline)
 	rc = queue_lock_get(q, deadline);
 	if (rc < 0)
 		return rc;
+	(void)queue_pass_over(q);
 	w.zeroes = load_relaxed(&s->zeroes);
 	zero = load_relaxed(&s->finished) == queue_total(s);
 	queue_unlock_get(q);

@@ -23,21 +23,6 @@ static bool is_empty(struct queue_shm *s)
 	return mark_place(next) == mark_place(tail);
 }
 
-/* Goes over what is no message at next. */
-static int pass_over(struct ipck_queue *q, uint64_t word)
-{
-	struct queue_shm *s = q->shm;
-	bool is_void = entry_state(word) == ENTRY_VOID;
-	struct queue_note n = queue_note(s);
-
-	if (queue_step(q, &n.next, load_relaxed(&s->tail_seen)) < 0)
-		return -EPROTO;
-	store_relaxed(&s->voids, load_relaxed(&s->voids) + is_void);
-	queue_finish(s, &n, is_void);
-	queue_do(q, &n);
-	return 0;
-}
-
 /* Whether the message there ends before what is there does. */
 static bool is_whole(const struct ipck_queue *q, uint64_t next, uint64_t word)
 {
@@ -62,7 +47,7 @@ static int find_next(struct ipck_queue *q, struct found *f)
 			return 0;
 		case ENTRY_VOID:
 		case ENTRY_FILLER:
-			if (pass_over(q, word) < 0)
+			if (queue_pass_over(q) < 0)
 				return -EPROTO;
 			break;
 		default:
@@ -135,27 +120,37 @@ static bool is_drained(struct ipck_queue *q)
 	return load_relaxed(&s->returned) == 0 && (load_relaxed(&s->held) == 0 || holds_items(&q->holds));
 }
 
+/*
+ * Without the lock next may have moved meanwhile, and what was an entry may be part of a message
+ * that is being written: then it is a wrong guess, and the caller finds out under the lock.
+ */
+READS_RACY static enum entry_state racy_state(const struct ipck_queue *q, uint32_t place)
+{
+	return entry_state(load_seq(&queue_entry(q, place)->word));
+}
+
 bool queue_may_get(void *queue)
 {
 	struct ipck_queue *q = queue;
 	const struct queue_shm *s = q->shm;
 	uint64_t next = load_seq(&s->next);
 
-	if (mark_place(next) != mark_place(load_seq(&s->tail)) &&
-	    entry_state(load_seq(&queue_entry(q, mark_place(next))->word)) != ENTRY_RESERVED)
+	if (mark_place(next) != mark_place(load_seq(&s->tail)) && racy_state(q, mark_place(next)) != ENTRY_RESERVED)
 		return true;
 	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);
 }
 
-/* Whether somebody has something, or a killed one left something half done. */
+/* Whether somebody has something, a killed one left something half done, or what is no message is in the way. */
 static bool may_be_held_up(struct ipck_queue *q)
 {
 	const struct queue_shm *s = q->shm;
 	uint64_t next = load_acquire(&s->next);
 
-	return load_relaxed(&s->held) || load_relaxed(&s->noted) ||
-	       mark_place(load_relaxed(&s->head)) != mark_place(next) ||
-	       entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) == ENTRY_RESERVED;
+	if (load_relaxed(&s->held) || load_relaxed(&s->noted) ||
+	    mark_place(load_relaxed(&s->head)) != mark_place(next))
+		return true;
+	return mark_place(next) != mark_place(load_acquire(&s->tail)) &&
+	       racy_state(q, mark_place(next)) != ENTRY_READY;
 }
 
 bool queue_look(struct ipck_queue *q)

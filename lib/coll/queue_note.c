@@ -15,6 +15,7 @@ struct queue_note queue_note(const struct queue_shm *s)
 		.held = load_relaxed(&s->held),
 		.returned = load_relaxed(&s->returned),
 		.zeroes = load_relaxed(&s->zeroes),
+		.voids = load_relaxed(&s->voids),
 	};
 
 	return n;
@@ -39,6 +40,7 @@ static void do_noted(struct ipck_queue *q)
 	store_relaxed(&s->held, n->held);
 	store_relaxed(&s->returned, n->returned);
 	store_relaxed(&s->zeroes, n->zeroes);
+	store_relaxed(&s->voids, n->voids);
 	/* Who waits loads it first, and sees the rest. */
 	store_seq(&s->next, n->next);
 	store_release(&s->noted, 0);
@@ -92,17 +94,6 @@ int queue_lock_get(struct ipck_queue *q, struct ipck_deadline deadline)
 	return rc;
 }
 
-void queue_unlock_get(struct ipck_queue *q)
-{
-	struct queue_shm *s = q->shm;
-
-	lock_release(&s->get);
-	evcount_notify(&s->room, EVCOUNT_ALL);
-	/* What was taken may have been the last for ever. */
-	if (unlikely(load_relaxed(&s->closed) != QUEUE_OPEN))
-		queue_tell(q, EVCOUNT_ALL);
-}
-
 /* ---- marks ---- */
 
 int queue_step(const struct ipck_queue *q, uint64_t *m, uint64_t end)
@@ -137,6 +128,58 @@ int queue_move_head(struct ipck_queue *q)
 	if (rc == 0)
 		store_seq(&s->head, head);
 	return rc;
+}
+
+/* Whether there is something at next, and no message. */
+static bool is_no_message(const struct ipck_queue *q, uint64_t next, uint64_t tail, uint64_t *word)
+{
+	if (mark_place(next) == mark_place(tail))
+		return false;
+	*word = load_acquire(&queue_entry(q, mark_place(next))->word);
+	return entry_state(*word) == ENTRY_VOID || entry_state(*word) == ENTRY_FILLER;
+}
+
+int queue_pass_over(struct ipck_queue *q)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t tail = load_acquire(&s->tail), word;
+	struct queue_note n = queue_note(s);
+	int passed = 0;
+
+	if (!queue_is_span(q, n.next, tail))
+		return -EPROTO;
+	while (is_no_message(q, n.next, tail, &word)) {
+		bool is_void = entry_state(word) == ENTRY_VOID;
+
+		if (queue_step(q, &n.next, tail) < 0)
+			return -EPROTO;
+		/* next never moves beyond it. */
+		store_relaxed(&s->tail_seen, tail);
+		n.voids += is_void;
+		queue_finish(s, &n, is_void);
+		queue_do(q, &n);
+		passed++;
+	}
+	if (passed && s->joinable)
+		evcount_notify(&s->joined, EVCOUNT_ALL);
+	return passed;
+}
+
+/* ---- giving the lock back ---- */
+
+void queue_unlock_get(struct ipck_queue *q)
+{
+	struct queue_shm *s = q->shm;
+	uint64_t word;
+
+	/* Behind what was taken: it would stay in the way of who waits for room. */
+	if (unlikely(is_no_message(q, load_relaxed(&s->next), load_relaxed(&s->tail_seen), &word)))
+		(void)queue_pass_over(q);
+	lock_release(&s->get);
+	evcount_notify(&s->room, EVCOUNT_ALL);
+	/* What was taken may have been the last for ever. */
+	if (unlikely(load_relaxed(&s->closed) != QUEUE_OPEN))
+		queue_tell(q, EVCOUNT_ALL);
 }
 
 /* ---- ends of entries ---- */
@@ -258,14 +301,15 @@ int queue_bury(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 	struct verdicts verdicts = {.owner = {0}};
-	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED);
+	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED), passed;
 
 	if (n < 0)
 		return n;
 	n += bury_reservation(q);
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + (uint64_t)n);
+	passed = queue_pass_over(q);
 	queue_move_head(q);
-	return n;
+	return passed < 0 ? passed : n + passed;
 }
 
 /* ---- all at once ---- */

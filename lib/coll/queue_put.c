@@ -235,6 +235,11 @@ void queue_cancel(struct ipck_queue *q, uint32_t place)
 
 	store_seq(&e->word, entry_word(entry_size(load_relaxed(&e->word)), 0, ENTRY_VOID));
 	queue_tell(q, EVCOUNT_ALL);
+	/* It is room at once, though nobody gets; if not, who waits looks. */
+	if (queue_lock_get(q, IPCK_NOWAIT) < 0)
+		return;
+	(void)queue_pass_over(q);
+	queue_unlock_get(q);
 }
 
 /* The place of a reservation of this process, whose bytes lie at data. */

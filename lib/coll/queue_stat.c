@@ -32,6 +32,7 @@ bool ipck_queue_full(struct ipck_queue *q)
 	/* With head and next still, tail alone moves: so it is a moment's truth. */
 	if (queue_lock_get(q, ipck_in_ms(PATIENCE_MS)) < 0)
 		return false;
+	(void)queue_pass_over(q);
 	full = !queue_fits(q, load_acquire(&s->tail), 1);
 	queue_unlock_get(q);
 	return full;
@@ -41,9 +42,10 @@ bool ipck_queue_full(struct ipck_queue *q)
 static int read_figures(struct ipck_queue *q, struct ipck_queue_stats *f)
 {
 	const struct queue_shm *s = q->shm;
+	int passed = queue_pass_over(q);
+	ssize_t items = passed < 0 ? passed : queue_count(q);
 	uint64_t total = queue_total(s), taken = queue_taken(s);
 	uint32_t used = mark_place(load_acquire(&s->tail)) - mark_place(load_relaxed(&s->head));
-	ssize_t items = queue_count(q);
 
 	if (items < 0)
 		return (int)items;
