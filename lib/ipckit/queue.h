@@ -97,7 +97,9 @@ IPCK_API int ipck_queue_unlink(const char *name);
 /* ---- messages ---- */
 
 /*
- * Puts one message of `size` bytes behind all others.  It waits while there is no room.
+ * Puts one message of `size` bytes behind all others; with 0 bytes data may be NULL.  It waits
+ * while there is no room.  A message that has waited long for its room goes first: those
+ * that would fit wait for it, and that up to 250 ms even if its producer was killed or stopped.
  * -EMSGSIZE: larger than the queue.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_put(struct ipck_queue *queue, const void *data, size_t size,
@@ -162,7 +164,7 @@ struct ipck_queue_item {
 /*
  * Getting in place: peek gives the first message to this process, and others the ones
  * behind it.  release says that it is done: its room can be used again.  refuse gives it back: it
- * is the first again.  Who dies meanwhile has refused it.  A process may have several at
+ * is the first again (of several, in the order of the queue).  Who dies meanwhile has refused it.  A process may have several at
  * once; any of its threads may end them.  Room comes back in the order of the queue, so an item
  * that is kept long fills it.
  *
@@ -232,8 +234,9 @@ IPCK_API bool ipck_queue_full(struct ipck_queue *queue);
 IPCK_API int ipck_queue_fd(struct ipck_queue *queue);
 
 /*
- * Figures since it was made, for anyone to read.  A death in the middle of a call may leave its
- * bytes or its wait uncounted.
+ * Figures since it was made, for anyone to read.  A reservation counts as put, and as
+ * unfinished, until it is canceled.  A death in the middle of a call may leave its bytes or its wait
+ * uncounted.
  */
 struct ipck_queue_stats {
 	size_t size;         /* of this struct, set by the macro below */
