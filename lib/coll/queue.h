@@ -180,6 +180,9 @@ int queue_discard(struct ipck_queue *q);
 /* Ends what TAKEN entries there are of dead owners, and a dead reservation at next: how many. */
 int queue_bury(struct ipck_queue *q);
 
+/* For evcount_await_looking: buries, and goes over what is no message, if anything may be held up by that. */
+bool queue_look(struct ipck_queue *q);
+
 /* Ends one before next that is TAKEN or RETURNED, with that word: RETURNED, or DONE. */
 void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum entry_state how, bool finish);
 
@@ -207,9 +210,6 @@ void queue_take(struct ipck_queue *q, const struct found *f);
 
 /* Without the lock: whether a call that gets would not wait. */
 bool queue_may_get(void *queue);
-
-/* For evcount_await_looking: buries, if anything may be held up by the dead. */
-bool queue_look(struct ipck_queue *q);
 
 /* How many could be got: -EPROTO.  Under `get`. */
 ssize_t queue_count(struct ipck_queue *q);

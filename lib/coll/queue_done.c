@@ -88,6 +88,7 @@ int ipck_queue_join(struct ipck_queue *q, struct ipck_deadline deadline)
 {
 	struct queue_shm *s = q->shm;
 	struct join_wait w = {.queue = q};
+	struct found f;
 	bool zero;
 	int rc;
 
@@ -96,6 +97,8 @@ int ipck_queue_join(struct ipck_queue *q, struct ipck_deadline deadline)
 	rc = queue_lock_get(q, deadline);
 	if (rc < 0)
 		return rc;
+	/* Goes over what is no message. */
+	(void)queue_find(q, &f);
 	w.zeroes = load_relaxed(&s->zeroes);
 	zero = load_relaxed(&s->finished) == queue_total(s);
 	queue_unlock_get(q);

@@ -147,30 +147,6 @@ bool queue_may_get(void *queue)
 	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);
 }
 
-/* Whether somebody has something, or a killed one left something half done. */
-static bool may_be_held_up(struct ipck_queue *q)
-{
-	const struct queue_shm *s = q->shm;
-	uint64_t next = load_acquire(&s->next);
-
-	return load_relaxed(&s->held) || load_relaxed(&s->noted) ||
-	       mark_place(load_relaxed(&s->head)) != mark_place(next) ||
-	       entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) == ENTRY_RESERVED;
-}
-
-bool queue_look(struct ipck_queue *q)
-{
-	int n;
-
-	if (!may_be_held_up(q) || queue_lock_get(q, IPCK_NOWAIT) < 0)
-		return false;
-	n = queue_bury(q);
-	queue_unlock_get(q);
-	if (n > 0)
-		queue_tell_of_end(q);
-	return true;
-}
-
 static bool look_for_message(void *queue)
 {
 	return queue_look(queue) && queue_may_get(queue);

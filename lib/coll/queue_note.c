@@ -268,6 +268,42 @@ int queue_bury(struct ipck_queue *q)
 	return n;
 }
 
+/* Whether somebody has something, or a killed one left something half done. */
+static bool may_be_held_up(struct ipck_queue *q)
+{
+	const struct queue_shm *s = q->shm;
+	uint64_t next = load_acquire(&s->next);
+
+	if (load_relaxed(&s->held) || load_relaxed(&s->noted) || mark_place(load_relaxed(&s->head)) != mark_place(next))
+		return true;
+	/* Reserved, or no message, which nobody gets; or to be discarded. */
+	return mark_place(next) != mark_place(load_acquire(&s->tail)) &&
+	       (load_relaxed(&s->closed) == QUEUE_CLOSED ||
+	        entry_state(load_relaxed(&queue_entry(q, mark_place(next))->word)) != ENTRY_READY);
+}
+
+bool queue_look(struct ipck_queue *q)
+{
+	uint64_t next;
+	struct found f;
+	int n, ended = 0;
+
+	if (!may_be_held_up(q) || queue_lock_get(q, IPCK_NOWAIT) < 0)
+		return false;
+	/* Goes over what is no message, for those who wait for all to be done; behind it may be the next. */
+	do {
+		next = load_relaxed(&q->shm->next);
+		n = queue_bury(q);
+		ended += MAX(n, 0);
+		if (n >= 0)
+			(void)queue_find(q, &f);
+	} while (n >= 0 && load_relaxed(&q->shm->next) != next);
+	queue_unlock_get(q);
+	if (ended)
+		queue_tell_of_end(q);
+	return true;
+}
+
 /* ---- all at once ---- */
 
 static bool is_returned(const struct entry *e, uint64_t word, void *arg)
