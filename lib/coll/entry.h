@@ -32,7 +32,7 @@ enum entry_state {
 	ENTRY_NONE,     /* never: a ring that was not written is no entry */
 	ENTRY_RESERVED, /* its owner writes it; those behind it wait */
 	ENTRY_READY,    /* before `next`: to be taken; behind: was taken, and is free */
-	ENTRY_TAKEN,    /* its owner has it; before `next` it means READY: its taker was killed */
+	ENTRY_TAKEN,    /* its owner has it */
 	ENTRY_RETURNED, /* was taken and given back: to be taken again, before all others */
 	ENTRY_DONE,     /* free */
 	ENTRY_VOID,     /* was reserved and given up: no message */

@@ -114,7 +114,7 @@ static bool is_drained(struct ipck_queue *q)
 {
 	const struct queue_shm *s = q->shm;
 
-	if (load_relaxed(&s->closed) != QUEUE_DRAINS ||
+	if (load_acquire(&s->closed) != QUEUE_DRAINS ||
 	    mark_place(load_seq(&s->next)) != mark_place(load_seq(&s->tail)))
 		return false;
 	return load_relaxed(&s->returned) == 0 && (load_relaxed(&s->held) == 0 || holds_items(&q->holds));
@@ -135,12 +135,17 @@ bool queue_may_get(void *queue)
 	const struct queue_shm *s = q->shm;
 	uint64_t next = load_seq(&s->next);
 
-	if (mark_place(next) != mark_place(load_seq(&s->tail)) && racy_state(q, mark_place(next)) != ENTRY_RESERVED)
+	/* If next has moved, that was another reservation, in the same place. */
+	if (mark_place(next) != mark_place(load_seq(&s->tail)) &&
+	    (racy_state(q, mark_place(next)) != ENTRY_RESERVED || load_seq(&s->next) != next))
 		return true;
 	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);
 }
 
-/* Whether somebody has something, a killed one left something half done, or what is no message is in the way. */
+/*
+ * Whether somebody has something, a killed one left something half done, or what is no message is
+ * in the way.
+ */
 static bool may_be_held_up(struct ipck_queue *q)
 {
 	const struct queue_shm *s = q->shm;
@@ -150,7 +155,7 @@ static bool may_be_held_up(struct ipck_queue *q)
 	    mark_place(load_relaxed(&s->head)) != mark_place(next))
 		return true;
 	return mark_place(next) != mark_place(load_acquire(&s->tail)) &&
-	       racy_state(q, mark_place(next)) != ENTRY_READY;
+	       (load_relaxed(&s->closed) == QUEUE_CLOSED || racy_state(q, mark_place(next)) != ENTRY_READY);
 }
 
 bool queue_look(struct ipck_queue *q)
@@ -161,8 +166,10 @@ bool queue_look(struct ipck_queue *q)
 		return false;
 	n = queue_bury(q);
 	queue_unlock_get(q);
-	if (n > 0)
-		queue_tell_of_end(q);
+	if (n > 0) {
+		queue_tell(q, EVCOUNT_ALL);
+		evcount_notify(&q->shm->joined, EVCOUNT_ALL);
+	}
 	return true;
 }
 

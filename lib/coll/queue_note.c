@@ -301,13 +301,17 @@ int queue_bury(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 	struct verdicts verdicts = {.owner = {0}};
-	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED), passed;
+	int n = end_those(q, of_dead, &verdicts, ENTRY_RETURNED), buried, passed;
 
 	if (n < 0)
 		return n;
-	n += bury_reservation(q);
+	/* Behind one may be the next. */
+	do {
+		buried = bury_reservation(q);
+		passed = queue_pass_over(q);
+		n += buried;
+	} while (buried > 0 && passed > 0);
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + (uint64_t)n);
-	passed = queue_pass_over(q);
 	queue_move_head(q);
 	return passed < 0 ? passed : n + passed;
 }

@@ -163,11 +163,10 @@ struct ipck_queue_item {
 
 /*
  * Getting in place: peek gives the first message to this process, and others the ones
- * behind it.  release says that it is done: its room can be used again.  refuse gives it back: it
- * is the first again (of several, in the order of the queue).  Who dies meanwhile has refused it.  A process may have several
- * at
- * once; any of its threads may end them.  Room comes back in the order of the queue, so an item
- * that is kept long fills it.
+ * behind it.  release says that it is done: its room can be used again.  refuse gives it
+ * back: it is the first again (of several, in the order of the queue).  Who dies meanwhile has
+ * refused it.  A process may have several at once; any of its threads may end them.  Room comes
+ * back in the order of the queue, so an item that is kept long fills it.
  *
  * -EPERM: this process does not have it (any more).
  */
