@@ -19,6 +19,7 @@
  *
  *	PRODUCERS  put PUTS times each
  *	RESERVES   how many of them, the first, do it by reserve, and commit or cancel
+ *	KEEPS      or, perhaps, keep it for ever; and the first consumer may have enough
  *	CONSUMERS  get for ever
  *	PEEKERS    how many of them, the first, peek, and release or refuse
  *	REFUSALS   how often in all
@@ -158,8 +159,8 @@ inline leaves(place)
 
 inline all_done(n)
 {
-	assert(!JOIN || undone >= n);
-	undone = undone - (JOIN -> n : 0);
+	assert(!JOIN || undone >= (n));
+	undone = undone - (JOIN -> (n) : 0);
 	was_zero = was_zero || undone == 0
 }
 
@@ -612,6 +613,10 @@ inline reserve()
 	:: commit()
 	:: atomic { word[slot(own)] = VOID; cancels++ };
 		notify(DATA, ALL)
+#ifdef KEEPS
+	:: true ->
+end_keeps:	false
+#endif
 	fi;
 	own = 0
 }
@@ -713,12 +718,18 @@ proctype consumer(byte me)
 					:: JOIN && !LEASES && (op == RELEASE || op == GET) -> op = FINISH
 					:: else -> op = (me <= PRODUCERS + PEEKERS -> PEEK : GET); own = 0; mine = 0
 					fi
-				}
+				};
+#ifdef KEEPS
+				if
+				:: me == PRODUCERS + 1 -> break
+				:: true
+				fi
+#endif
 			fi
 		od;
 		atomic {
 			for (m : 0 .. MESSAGES - 1) {
-				assert(fate[m] != THERE || closed == CLOSED)
+				assert(!shut || fate[m] != THERE || closed == CLOSED)
 			}
 			done[me] = true
 		}
@@ -836,7 +847,7 @@ inline all_well()
 		assert(!sleeps(i, DATA) || !(taken || noted || returned || closed == CLOSED || is_drained));
 		assert(!sleeps(i, DATA) || next == tail || (word[slot(next)] == RESERVED && !dead[owner[slot(next)]]));
 		assert(!sleeps(i, ROOM) || (closed == OPEN && tail >= barred + RING && !noted));
-		assert(!sleeps(i, JOINED) || !(was_zero || undone == 0 || noted || (closed == CLOSED && (taken || next != tail))));
+		assert(!sleeps(i, JOINED) || !(undone == 0 || noted || (closed == CLOSED && (taken || next != tail))));
 	}
 	at = 0;
 	for (i : 0 .. MESSAGES - 1) {
