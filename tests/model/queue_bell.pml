@@ -19,7 +19,7 @@
 #define SENDERS 2
 #endif
 #ifndef SENDS
-#define SENDS 2
+#define SENDS 1
 #endif
 #ifndef POLLERS
 #define POLLERS 1
@@ -126,13 +126,8 @@ inline silence()
 proctype poller(byte me)
 {
 	{
-#ifdef TOKEN_FIRST
-		tokens++;
-		armed = true;
-#else
 		armed = true;
 		tokens++;
-#endif
 end_poll:	do
 		:: tokens > 0 -> /* poll */
 			atomic { getter == 0 -> getter = me };
