@@ -193,7 +193,7 @@ void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum ent
 int queue_end(struct ipck_queue *q, uint32_t place, enum entry_state how);
 void queue_tell_of_end(struct ipck_queue *q);
 
-/* ---- queue_get.c ---- */
+/* ---- queue_find.c ---- */
 
 /* The message that is to be got next, before next (again) or there. */
 struct found {
@@ -206,9 +206,6 @@ struct found {
 int queue_begin_get(struct ipck_queue *q, struct found *f, struct ipck_deadline deadline);
 /* 1, or 0: there is none to be had.  -EPROTO. */
 int queue_find(struct ipck_queue *q, struct found *f);
-/* It becomes TAKEN. */
-void queue_take(struct ipck_queue *q, const struct found *f);
-
 /* Without the lock: whether a call that gets would not wait. */
 bool queue_may_get(void *queue);
 
@@ -217,6 +214,12 @@ bool queue_look(struct ipck_queue *q);
 
 /* How many could be got: -EPROTO.  Under `get`. */
 ssize_t queue_count(struct ipck_queue *q);
+
+/* Whether the message at next ends before what is there does. */
+static inline bool queue_is_whole(const struct ipck_queue *q, uint64_t next, uint64_t word)
+{
+	return entry_units(entry_size(word)) <= mark_place(load_relaxed(&q->shm->tail_seen)) - mark_place(next);
+}
 
 static inline struct ipck_queue_item queue_item(const struct ipck_queue *q, uint32_t place, size_t size, unsigned given)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A queue's bell (bell.h): an eventfd that is inherited, or a FIFO beside the name, open in each
- * process that has the queue; both take and give tokens of 8 bytes.  Draining is done under `get`: a token that is there before
- * nothing is found to get may be taken out.
+ * process that has the queue; both take and give tokens of 8 bytes.  Draining is done under
+ * `get`: a token that is there before nothing is found to get may be taken out.
  */
 #include "coll/queue.h"
 
