@@ -111,7 +111,18 @@ static int acquire(struct pages *p)
 
 	if (rc > 0)
 		rc = redo_finish(&p->shm->redo, p->body, p->bytes);
+	if (rc == -EPROTO)
+		lock_release(&p->shm->lock);
 	return rc;
+}
+
+int pages_settle(struct pages *p)
+{
+	int rc = acquire(p);
+
+	if (rc >= 0)
+		lock_release(&p->shm->lock);
+	return MIN(rc, 0);
 }
 
 static int reserve(struct pages *p, uint64_t at, uint64_t n)

@@ -114,6 +114,9 @@ static inline uint64_t spare_first(uint64_t spare)
 	return (uint32_t)spare;
 }
 
+/* Whatever a killed process left in the middle is done.  -EPROTO, -ENOTRECOVERABLE. */
+int pages_settle(struct pages *p);
+
 /* Walks all runs: -EPROTO, or how many are handed out. */
 int64_t pages_check(struct pages *p);
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: blocks of a segment's pages, by size classes.  Here is what is shared and how it
+ * changes.
+ *
+ * An arena has a lock, its slabs, and its redo.  A slab is a run of pages cut into blocks of
+ * one class; those that have a free block are in the arena's list of that class.  A larger block
+ * is a run of its own.  Taking and freeing are parts of a change (redo.h) that the caller puts
+ * together, with the word that says whose the block is, under the arena's lock: so a
+ * block is always either free or somebody's, whoever is killed.
+ *
+ * Pages come and go through `spare` (pages.h): what is in it is given back by who finds it there.
+ *
+ * Who reads blocks without the lock reads `reuse` before and after: it counts the changes
+ * that freed something, and is stored before what is freed is written to.  So the caller's
+ * change first stores what led to the block, then calls slab_free.
+ */
+#ifndef MEM_SLAB_H
+#define MEM_SLAB_H
+
+#include "mem/pages.h"
+
+#define SLAB_CLASSES 52
+#define SLAB_LARGEST 16384u /* what is larger has pages of its own */
+
+/*
+ * Of the first page of a slab: word: the class << 32, the arena << 40.
+ * link[0]: its free blocks, as a list of offsets in the body, 0: none.
+ * link[1]: the next slab in the list (number + 1) and the one before << 32.
+ * link[2]: how many blocks are handed out, and how many ever were << 32.
+ */
+enum { SLAB_FREE, SLAB_LIST, SLAB_USED };
+
+struct slab_arena {
+	ALIGNED(FALSE_SHARING) struct robust_lock lock;
+	uint64_t spare;
+	uint64_t blocks, bytes;          /* that are handed out */
+	uint64_t partial[SLAB_CLASSES]; /* the first slab with a free block (number + 1) */
+	struct redo redo;
+	ALIGNED(FALSE_SHARING) uint64_t reuse;
+	uint64_t own[7]; /* the user's */
+};
+
+struct slabs {
+	struct pages pages;
+	struct slab_arena *arena;
+	uint32_t arenas;
+};
+
+/* The class of a size from 1 to SLAB_LARGEST, and the size of its blocks. */
+static inline unsigned slab_class(size_t size)
+{
+	size_t n = size - 1;
+	unsigned log;
+
+	if (n < 128)
+		return (unsigned)n / 16;
+	log = 63 - (unsigned)__builtin_clzll(n);
+	if (log < 10)
+		return 8 + (log - 7) * 4 + (unsigned)(n >> (log - 2) & 3);
+	return 20 + (log - 10) * 8 + (unsigned)(n >> (log - 3) & 7);
+}
+
+static inline uint32_t slab_class_size(unsigned class)
+{
+	if (class < 8)
+		return (class + 1) * 16;
+	if (class < 20)
+		return ((class - 8) % 4 + 5) << ((class - 8) / 4 + 5);
+	return ((class - 20) % 8 + 9) << ((class - 20) / 8 + 7);
+}
+
+/* The lock, with what a dead holder left done.  Positive: it had died.  -EPROTO, -ENOTRECOVERABLE. */
+int slab_lock(struct slabs *s, struct slab_arena *a);
+
+/* Gives back what is spare, and the lock. */
+void slab_unlock(struct slabs *s, struct slab_arena *a);
+
+/* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
+int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size);
+
+/* The offset of the block, in the body; a multiple of 16. */
+uint64_t slab_take(struct slabs *s, struct slab_arena *a, struct change *c, size_t size);
+
+/* -EPROTO: there is no block there.  At most one large one in a change. */
+int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t block);
+
+/* How many bytes there are in a block, 0: there is none; and whose it is. */
+size_t slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
+
+/* Under the lock: -EPROTO: something does not fit. */
+int slab_check(struct slabs *s, struct slab_arena *a);
+
+#endif
