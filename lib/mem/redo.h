@@ -64,6 +64,17 @@ static inline void change_set(struct change *c, uint64_t *word, uint64_t value)
 	c->count += i == c->count;
 }
 
+/* The same for the word that is to be stored first, as the others follow from it: set again when it is known. */
+static inline void change_first(struct change *c, uint64_t *word, uint64_t value)
+{
+	uint64_t at = (uint64_t)((char *)word - c->body);
+
+	if (c->count > 0 && c->store[0].at != at)
+		c->store[c->count++] = c->store[0];
+	c->count += c->count == 0;
+	c->store[0] = (struct redo_store){at, value};
+}
+
 /* Under the lock. */
 void redo_do(struct redo *r, const struct change *c);
 

@@ -89,8 +89,10 @@ static int fill(int fd, void *arg)
 	const struct segment_plan *plan = making->plan;
 	struct segment_header h = make_header(plan);
 	size_t behind = offsetof(struct segment_header, layout);
-	int rc = shmfile_reserve(fd, 0, SEGMENT_HEADER + plan->bytes);
+	int rc = shmfile_reserve(fd, 0, SEGMENT_HEADER + (plan->reserved ? plan->reserved : plan->bytes));
 
+	if (rc == 0 && plan->reserved && ftruncate(fd, (off_t)(SEGMENT_HEADER + plan->bytes)) < 0)
+		rc = -errno;
 	if (rc < 0)
 		return rc;
 	unmap(&making->segment);

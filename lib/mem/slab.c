@@ -142,6 +142,18 @@ static void give_spare(struct slabs *s, struct slab_arena *a)
 		(void)pages_give(&s->pages, &a->spare);
 }
 
+/* A block that was taken for a change that is never done. */
+static void undo(struct slabs *s, struct slab_arena *a)
+{
+	uint64_t block = load_acquire(&a->undo_block), page;
+
+	if (likely(block == 0))
+		return;
+	if (find_run(s, block, &page))
+		store_release((uint64_t *)(void *)(s->pages.body + block), load_relaxed(&a->undo_link));
+	store_release(&a->undo_block, 0);
+}
+
 int slab_lock(struct slabs *s, struct slab_arena *a)
 {
 	int rc = lock_acquire(&a->lock, IPCK_FOREVER), repaired;
@@ -153,6 +165,7 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 	if (repaired == 0)
 		repaired = redo_finish(&a->redo, s->pages.body, s->pages.bytes);
 	if (repaired == 0) {
+		undo(s, a);
 		give_spare(s, a);
 		return rc;
 	}
@@ -162,6 +175,7 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 
 void slab_unlock(struct slabs *s, struct slab_arena *a)
 {
+	undo(s, a);
 	give_spare(s, a);
 	lock_release(&a->lock);
 }
@@ -221,7 +235,7 @@ static uint64_t take_large(struct slabs *s, struct slab_arena *a, struct change 
 }
 
 /* From the free blocks of a slab, or one that never was. */
-static uint64_t take_block(struct slabs *s, struct change *c, uint64_t page, unsigned class, uint64_t *used)
+static uint64_t take_block(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t page, unsigned class, uint64_t *used)
 {
 	struct page *e = &s->pages.table[page];
 	uint64_t block = change_get(c, &e->link[SLAB_FREE]), end = slab_at(s, page + slab_pages(class)), ever;
@@ -229,7 +243,12 @@ static uint64_t take_block(struct slabs *s, struct change *c, uint64_t page, uns
 	*used = change_get(c, &e->link[SLAB_USED]);
 	/* A damaged one ends the list. */
 	if (block % 16 == 0 && block >= slab_at(s, page) && block < end) {
-		change_set(c, &e->link[SLAB_FREE], change_get(c, (uint64_t *)(void *)(s->pages.body + block)));
+		uint64_t link = change_get(c, (uint64_t *)(void *)(s->pages.body + block));
+
+		store_relaxed(&a->undo_link, link);
+		store_release(&a->undo_block, block);
+		change_set(c, &a->undo_block, 0);
+		change_set(c, &e->link[SLAB_FREE], link);
 		*used += 1;
 		return block;
 	}
@@ -247,7 +266,7 @@ uint64_t slab_take(struct slabs *s, struct slab_arena *a, struct change *c, size
 		return take_large(s, a, c);
 	class = slab_class(size);
 	page = change_get(c, &a->partial[class]) - 1;
-	block = take_block(s, c, page, class, &used);
+	block = take_block(s, a, c, page, class, &used);
 	change_set(c, &s->pages.table[page].link[SLAB_USED], used);
 	if ((uint32_t)used >= slab_blocks(class))
 		unlink_slab(s, a, c, page, class);

@@ -11,6 +11,9 @@
  *
  * Pages come and go through `spare` (pages.h): what is in it is given back by who finds it there.
  *
+ * A block may be written to as soon as it is in a change.  Where it was in a list of free ones its
+ * link is kept in `undo_link` until the change is done: it goes back if that is never.
+ *
  * Who reads blocks without the lock reads `reuse` before and after: it counts the changes
  * that freed something, and is stored before what is freed is written to.  So the caller's
  * change first stores what led to the block, then calls slab_free.
@@ -34,6 +37,7 @@ enum { SLAB_FREE, SLAB_LIST, SLAB_USED };
 struct slab_arena {
 	ALIGNED(FALSE_SHARING) struct robust_lock lock;
 	uint64_t spare;
+	uint64_t undo_block, undo_link;
 	uint64_t blocks, bytes;          /* that are handed out */
 	uint64_t partial[SLAB_CLASSES]; /* the first slab with a free block (number + 1) */
 	struct redo redo;
