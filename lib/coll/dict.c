@@ -1,36 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* A dict's life. */
+/* A dict's life: create, open, close. */
 #include "coll/dict.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
-#define SHARDS_MIN 16
+#include "base/name.h"
+
+#define MAX_BYTES_DEFAULT ((size_t)64 << 20)
+#define MAX_BYTES_MAX ((size_t)1 << 35)
+
+/* Many enough that writers seldom meet, and that none takes long to grow. */
+#define SHARDS_MIN 64
 #define SHARDS_MAX 1024
 #define SHARD_BYTES ((size_t)1 << 20)
 
-static uint64_t choose_shards(size_t bytes)
-{
-	uint64_t n = SHARDS_MIN;
-
-	while (n < SHARDS_MAX && n * SHARD_BYTES < bytes)
-		n *= 2;
-	return n;
-}
-
 struct shape {
-	uint64_t shards, arenas_at, table_at, pages;
-	size_t bytes;
+	uint64_t shards, arenas_at, table_at, pages, bytes;
 };
 
-static struct shape choose_shape(size_t bytes)
+static int choose_shape(struct shape *shape, const struct ipck_dict_opts *opts)
 {
-	struct shape shape = {.shards = choose_shards(bytes), .bytes = bytes};
+	uint64_t bytes = opts->max_bytes ? opts->max_bytes : MAX_BYTES_DEFAULT, n = SHARDS_MIN;
 
-	shape.arenas_at = ROUND_UP(sizeof(struct dict_shm), (uint64_t)FALSE_SHARING);
-	shape.table_at = shape.arenas_at + shape.shards * sizeof(struct slab_arena);
-	shape.pages = pages_count(bytes - shape.table_at - PAGE_BYTES);
-	return shape;
+	if (bytes > MAX_BYTES_MAX || (opts->mode & ~(mode_t)0777))
+		return -EINVAL;
+	while (n < SHARDS_MAX && n * SHARD_BYTES < bytes)
+		n *= 2;
+	while (n > 1 && n * sizeof(struct slab_arena) * 4 > bytes)
+		n /= 2;
+	shape->shards = n;
+	shape->bytes = bytes;
+	shape->arenas_at = ROUND_UP(sizeof(struct dict_shm), (uint64_t)FALSE_SHARING);
+	shape->table_at = shape->arenas_at + n * sizeof(struct slab_arena);
+	if (bytes < shape->table_at + 8 * PAGE_BYTES)
+		return -EINVAL;
+	shape->pages = pages_count(bytes - shape->table_at - PAGE_BYTES);
+	return 0;
 }
 
 static int init(void *body, void *arg)
@@ -42,47 +49,111 @@ static int init(void *body, void *arg)
 
 	s->shards = shape->shards;
 	s->arenas_at = shape->arenas_at;
-	if (getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed))
+	if (rc == 0 && getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed))
 		rc = -errno;
 	for (uint64_t i = 0; rc == 0 && i < shape->shards; i++)
 		rc = lock_init(&arena[i].lock);
 	return rc;
 }
 
-static int attach(struct dict *d)
+/* Of a segment that was had: what is checked is what is used. */
+static int attach(struct ipck_dict *d)
 {
 	struct dict_shm *s = segment_body(&d->segment);
-	uint64_t shards = s->shards, at = s->arenas_at;
+	uint64_t shards, at, bytes = d->segment.bytes;
 
-	if (d->segment.bytes < sizeof(*s) || shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)) ||
-	    at % FALSE_SHARING || at > d->segment.bytes ||
-	    shards > (d->segment.bytes - at) / sizeof(struct slab_arena))
+	if (bytes < sizeof(*s))
+		return -EPROTO;
+	shards = load_relaxed(&s->shards);
+	at = load_relaxed(&s->arenas_at);
+	if (shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)) || at % FALSE_SHARING || at > bytes ||
+	    shards > (bytes - at) / sizeof(struct slab_arena))
 		return -EPROTO;
 	d->shm = s;
-	d->seed = s->seed;
+	d->seed = load_relaxed(&s->seed);
 	d->shift = 64 - (unsigned)__builtin_ctzll(shards);
 	d->slabs.arena = (struct slab_arena *)(void *)((char *)s + at);
 	d->slabs.arenas = (uint32_t)shards;
 	return pages_attach(&d->slabs.pages, &d->segment, &s->pages);
 }
 
-int dict_make(struct dict *d, const char *name, size_t bytes, size_t at_most)
+/* One way from "a segment was had, or not" to a handle. */
+static int finish(struct ipck_dict **out, struct ipck_dict *d, int rc)
 {
-	struct shape shape = choose_shape(at_most);
-	struct segment_plan plan = {
-		.kind = SEGMENT_USER,
-		.name = name,
-		.bytes = at_most,
-		.reserved = MAX(bytes, (size_t)shape.table_at + shape.pages * sizeof(struct page)),
-		.init = init,
-		.arg = &shape,
-	};
-	int rc = segment_create(&d->segment, &plan);
-
-	return rc < 0 ? rc : attach(d);
+	if (rc == 0)
+		rc = attach(d);
+	if (rc == 0)
+		*out = d;
+	else
+		ipck_dict_close(d);
+	return rc;
 }
 
-void dict_close(struct dict *d)
+static int begin(struct ipck_dict **d, struct ipck_dict_opts *own, const struct ipck_dict_opts *opts)
 {
+	int rc = opts_copy(own, sizeof(*own), opts);
+
+	if (rc < 0)
+		return rc;
+	*d = calloc(1, sizeof(**d));
+	return *d ? 0 : -ENOMEM;
+}
+
+int ipck_dict_create(struct ipck_dict **out, const char *name, const struct ipck_dict_opts *opts)
+{
+	struct ipck_dict_opts own;
+	struct shape shape;
+	struct segment_plan plan = {.kind = SEGMENT_DICT, .name = name, .init = init, .arg = &shape};
+	struct ipck_dict *d;
+	int rc = begin(&d, &own, opts);
+
+	if (rc < 0)
+		return rc;
+	rc = choose_shape(&shape, &own);
+	if (rc == 0) {
+		plan.bytes = shape.bytes;
+		plan.reserved = shape.table_at;
+		plan.mode = own.mode;
+		rc = segment_create(&d->segment, &plan);
+	}
+	return finish(out, d, rc);
+}
+
+int ipck_dict_open(struct ipck_dict **out, const char *name, const struct ipck_dict_opts *opts)
+{
+	struct ipck_dict_opts own;
+	struct ipck_dict *d;
+	int rc = begin(&d, &own, opts);
+
+	if (rc < 0)
+		return rc;
+	rc = name ? segment_open(&d->segment, SEGMENT_DICT, name, own.any_owner) : -EINVAL;
+	return finish(out, d, rc);
+}
+
+int ipck_dict_open_fd(struct ipck_dict **out, int fd, const struct ipck_dict_opts *opts)
+{
+	struct ipck_dict_opts own;
+	struct ipck_dict *d;
+	int rc = begin(&d, &own, opts);
+
+	return rc < 0 ? rc : finish(out, d, segment_open_fd(&d->segment, SEGMENT_DICT, fd, own.any_owner));
+}
+
+int ipck_dict_fd(const struct ipck_dict *d)
+{
+	return d->segment.fd;
+}
+
+void ipck_dict_close(struct ipck_dict *d)
+{
+	if (!d)
+		return;
 	segment_close(&d->segment);
+	free(d);
+}
+
+int ipck_dict_unlink(const char *name)
+{
+	return segment_unlink(name);
 }

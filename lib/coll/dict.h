@@ -25,14 +25,14 @@
 #ifndef COLL_DICT_H
 #define COLL_DICT_H
 
-#include <stdbool.h>
+#include <ipckit/dict.h>
+#include <errno.h>
 #include <string.h>
-#include <sys/types.h>
 
 #include "mem/slab.h"
 
 /* Of an arena's own words. */
-enum { SHARD_INDEX, SHARD_KEYS, SHARD_FILLED };
+enum { SHARD_INDEX, SHARD_KEYS, SHARD_FILLED, SHARD_RECOVERED };
 
 struct dict_shm {
 	uint64_t seed;   /* of the hash; fixed, as are */
@@ -41,7 +41,7 @@ struct dict_shm {
 	struct pages_shm pages;
 };
 
-struct dict {
+struct ipck_dict {
 	struct segment segment;
 	struct dict_shm *shm;
 	struct slabs slabs;
@@ -112,9 +112,9 @@ struct dict_key {
 	uint64_t hash;
 };
 
-struct dict_key dict_key(const struct dict *d, const void *bytes, size_t size);
+struct dict_key dict_key(const struct ipck_dict *d, const void *bytes, size_t size);
 
-static inline struct slab_arena *dict_shard(const struct dict *d, uint64_t hash)
+static inline struct slab_arena *dict_shard(const struct ipck_dict *d, uint64_t hash)
 {
 	return &d->slabs.arena[d->shift < 64 ? hash >> d->shift : 0];
 }
@@ -123,22 +123,63 @@ static inline struct slab_arena *dict_shard(const struct dict *d, uint64_t hash)
  * The record of a key, 0 if there is none, with its sizes; *slot: where its word is, or where
  * one of it goes, 0: nowhere.
  */
-uint64_t dict_find(const struct dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
+uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
                    uint64_t *slot);
 
-/* The size; -ENOENT, -EMSGSIZE (with *needed), -EPROTO. */
-ssize_t dict_get(struct dict *d, const struct dict_key *key, void *value, size_t room, size_t *needed);
+static inline uint64_t dict_word(const struct ipck_dict *d, uint64_t offset)
+{
+	return load_acquire((const uint64_t *)(const void *)(d->slabs.pages.body + offset));
+}
 
-enum dict_set { DICT_SET, DICT_INSERT, DICT_REPLACE };
+/* Whether so many bytes there are in the segment. */
+static inline bool dict_is_within(const struct ipck_dict *d, uint64_t offset, uint64_t bytes)
+{
+	return offset < d->slabs.pages.bytes && bytes <= d->slabs.pages.bytes - offset;
+}
 
-/* 0, or 1: it was not there.  -EEXIST, -ENOENT, -ENOSPC. */
-int dict_set(struct dict *d, const struct dict_key *key, const void *value, size_t size, enum dict_set how);
-int dict_delete(struct dict *d, const struct dict_key *key);
+/* Where a record's value begins. */
+static inline uint64_t record_value(uint64_t record, size_t key_size)
+{
+	return record + 8 + padded(key_size);
+}
 
-/* Adds to a value of 8 bytes; without one, to 0. */
-int dict_add(struct dict *d, const struct dict_key *key, int64_t delta, int64_t *sum);
+/* Copies bytes out, word by word, as they may be freed meanwhile. */
+void dict_copy(const struct ipck_dict *d, uint64_t at, void *to, size_t size);
 
-int dict_make(struct dict *d, const char *name, size_t bytes, size_t at_most);
-void dict_close(struct dict *d);
+/* What a record holds is no longer than a key and a value may be: -EINVAL. */
+static inline int dict_check_sizes(size_t key_size, size_t size)
+{
+	return key_size > UINT32_MAX || size > UINT32_MAX ? -EINVAL : 0;
+}
+
+/* ---- dict_write.c: with the shard's lock ---- */
+
+/* What is there of a key. */
+struct dict_place {
+	struct slab_arena *shard;
+	uint64_t record; /* 0: nothing */
+	uint64_t sizes;
+	uint64_t slot;
+};
+
+/* The lock, and what is there. */
+int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place *place);
+void dict_unlock(struct ipck_dict *d, const struct dict_place *place);
+
+/* 0, or IPCK_CREATED. */
+int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
+               size_t size);
+int dict_remove(struct ipck_dict *d, const struct dict_place *place);
+
+/* Under the lock: another index of the shard, with room for as many keys again. */
+int dict_reindex(struct ipck_dict *d, struct slab_arena *shard);
+
+/* Whether the value that is there is this one. */
+bool dict_same_value(const struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key,
+                     const void *value, size_t size);
+
+/* All records of a shard, one by one: calls visit with the record and its sizes until it returns other than 0. */
+typedef int dict_visit(struct ipck_dict *d, uint64_t record, uint64_t sizes, void *arg);
+int dict_each(struct ipck_dict *d, const struct slab_arena *shard, dict_visit *visit, void *arg);
 
 #endif

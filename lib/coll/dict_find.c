@@ -3,6 +3,7 @@
 #include "coll/dict.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define TRIES 64
 
@@ -18,7 +19,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 #define HASH_A UINT64_C(0x9e3779b97f4a7c15)
 #define HASH_B UINT64_C(0xd1b54a32d192ed03)
 
-struct dict_key dict_key(const struct dict *d, const void *bytes, size_t size)
+struct dict_key dict_key(const struct ipck_dict *d, const void *bytes, size_t size)
 {
 	uint64_t h = d->seed ^ size * HASH_A, word = 0;
 	const char *at = bytes;
@@ -36,17 +37,7 @@ struct dict_key dict_key(const struct dict *d, const void *bytes, size_t size)
 
 /* ---- reading what may be freed meanwhile ---- */
 
-static inline uint64_t word_at(const struct dict *d, uint64_t offset)
-{
-	return load_acquire((const uint64_t *)(const void *)(d->slabs.pages.body + offset));
-}
-
-static bool is_within(const struct dict *d, uint64_t offset, uint64_t bytes)
-{
-	return offset < d->slabs.pages.bytes && bytes <= d->slabs.pages.bytes - offset;
-}
-
-static bool same_key(const struct dict *d, uint64_t record, const struct dict_key *key)
+static bool same_key(const struct ipck_dict *d, uint64_t record, const struct dict_key *key)
 {
 	const char *bytes = key->bytes;
 	size_t left = key->size;
@@ -54,42 +45,43 @@ static bool same_key(const struct dict *d, uint64_t record, const struct dict_ke
 
 	for (; left >= 8; left -= 8, at += 8, bytes += 8) {
 		memcpy(&word, bytes, 8);
-		if (word_at(d, at) != word)
+		if (dict_word(d, at) != word)
 			return false;
 	}
 	word = 0;
 	memcpy(&word, bytes, left);
-	return left == 0 || word_at(d, at) == word;
+	return left == 0 || dict_word(d, at) == word;
 }
 
-static void copy_value(const struct dict *d, uint64_t at, char *to, size_t size)
+void dict_copy(const struct ipck_dict *d, uint64_t at, void *to, size_t size)
 {
+	char *bytes = to;
 	uint64_t word;
 
-	for (; size >= 8; size -= 8, at += 8, to += 8) {
-		word = word_at(d, at);
-		memcpy(to, &word, 8);
+	for (; size >= 8; size -= 8, at += 8, bytes += 8) {
+		word = dict_word(d, at);
+		memcpy(bytes, &word, 8);
 	}
 	if (size == 0)
 		return;
-	word = word_at(d, at);
-	memcpy(to, &word, size);
+	word = dict_word(d, at);
+	memcpy(bytes, &word, size);
 }
 
 /*
  * The record of a key, 0 if there is none, with its sizes; *slot: where its word is, or where
  * one of it goes.  What is damaged, or was freed, is no record.
  */
-static uint64_t find(const struct dict *d, uint64_t place, const struct dict_key *key, uint64_t *sizes, uint64_t *slot)
+static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dict_key *key, uint64_t *sizes, uint64_t *slot)
 {
 	uint64_t tag = slot_tag(key->hash), mask, at, free_slot = 0;
 
-	if (index_log(place) > SLOT_TAG_BITS || !is_within(d, index_offset(place), 8 << index_log(place)))
+	if (index_log(place) > SLOT_TAG_BITS || !dict_is_within(d, index_offset(place), 8 << index_log(place)))
 		return 0;
 	mask = (UINT64_C(1) << index_log(place)) - 1;
 	at = tag & mask;
 	for (uint64_t n = 0; n <= mask; n++, at = (at + 1) & mask) {
-		uint64_t where = index_offset(place) + 8 * at, word = word_at(d, where), record;
+		uint64_t where = index_offset(place) + 8 * at, word = dict_word(d, where), record;
 
 		if (word <= SLOT_DELETED) {
 			if (free_slot == 0)
@@ -99,10 +91,10 @@ static uint64_t find(const struct dict *d, uint64_t place, const struct dict_key
 			continue;
 		}
 		record = word_record(word);
-		if (word_tag(word) != tag || !is_within(d, record, 8))
+		if (word_tag(word) != tag || !dict_is_within(d, record, 8))
 			continue;
-		*sizes = word_at(d, record);
-		if ((uint32_t)*sizes != key->size || !is_within(d, record, record_bytes(*sizes)))
+		*sizes = dict_word(d, record);
+		if ((uint32_t)*sizes != key->size || !dict_is_within(d, record, record_bytes(*sizes)))
 			continue;
 		if (same_key(d, record, key)) {
 			*slot = where;
@@ -113,14 +105,15 @@ static uint64_t find(const struct dict *d, uint64_t place, const struct dict_key
 	return 0;
 }
 
-uint64_t dict_find(const struct dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
+uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
                    uint64_t *slot)
 {
 	return find(d, load_acquire(&shard->own[SHARD_INDEX]), key, sizes, slot);
 }
 
-static ssize_t read_value(const struct dict *d, const struct slab_arena *shard, const struct dict_key *key, void *value,
-                          size_t room, size_t *needed)
+/* With value NULL: whether it is there. */
+static ssize_t read_value(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key,
+                          void *value, size_t room, size_t *needed)
 {
 	uint64_t sizes, slot, record = dict_find(d, shard, key, &sizes, &slot);
 	size_t size;
@@ -128,34 +121,73 @@ static ssize_t read_value(const struct dict *d, const struct slab_arena *shard, 
 	if (record == 0)
 		return -ENOENT;
 	size = sizes >> 32;
+	if (!needed)
+		return 1;
 	if (size > room) {
 		*needed = size;
 		return -EMSGSIZE;
 	}
-	copy_value(d, record + 8 + padded(key->size), value, size);
+	dict_copy(d, record_value(record, key->size), value, size);
 	return (ssize_t)size;
 }
 
-ssize_t dict_get(struct dict *d, const struct dict_key *key, void *value, size_t room, size_t *needed)
+static ssize_t read(struct ipck_dict *d, const struct dict_key *key, void *value, size_t room, size_t *needed)
 {
 	struct slab_arena *shard = dict_shard(d, key->hash);
-	size_t size = 0;
-	ssize_t rc;
+	ssize_t n;
+	int rc;
 
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint64_t reuse = load_acquire(&shard->reuse);
 
-		rc = read_value(d, shard, key, value, room, &size);
+		n = read_value(d, shard, key, value, room, needed);
 		if (likely(load_acquire(&shard->reuse) == reuse))
-			goto out;
+			return n;
 	}
 	rc = slab_lock(&d->slabs, shard);
 	if (rc < 0)
 		return rc;
-	rc = read_value(d, shard, key, value, room, &size);
+	n = read_value(d, shard, key, value, room, needed);
 	slab_unlock(&d->slabs, shard);
-out:
-	if (rc == -EMSGSIZE && needed)
-		*needed = size;
-	return rc;
+	return n;
+}
+
+ssize_t ipck_dict_get(struct ipck_dict *d, const void *key, size_t key_size, void *value, size_t size, size_t *needed)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	size_t longer = 0;
+	ssize_t n = read(d, &k, value, size, &longer);
+
+	if (n == -EMSGSIZE && needed)
+		*needed = longer;
+	return n;
+}
+
+int ipck_dict_get_new(struct ipck_dict *d, const void *key, size_t key_size, void **value, size_t *size)
+{
+	size_t room = 64, needed = 0;
+
+	for (;;) {
+		void *bytes = malloc(room);
+		ssize_t n = bytes ? ipck_dict_get(d, key, key_size, bytes, room, &needed) : -ENOMEM;
+
+		if (n >= 0) {
+			*value = bytes;
+			*size = (size_t)n;
+			return 0;
+		}
+		free(bytes);
+		/* It may be another one by then. */
+		if (n != -EMSGSIZE)
+			return (int)n;
+		room = needed;
+	}
+}
+
+int ipck_dict_contains(struct ipck_dict *d, const void *key, size_t key_size)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	ssize_t n = read(d, &k, NULL, 0, NULL);
+
+	return n == -ENOENT ? 0 : (int)n;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Changing a dict; the protocol is in dict.h. */
-#include <errno.h>
-
 #include "coll/dict.h"
+
+#include <errno.h>
 
 #define INDEX_LOG_MIN 4
 
-static inline uint64_t *word_ptr(const struct dict *d, uint64_t offset)
+static inline uint64_t *word_ptr(const struct ipck_dict *d, uint64_t offset)
 {
 	return (uint64_t *)(void *)(d->slabs.pages.body + offset);
 }
@@ -14,7 +14,7 @@ static inline uint64_t *word_ptr(const struct dict *d, uint64_t offset)
 /* ---- records ---- */
 
 /* Into memory that nobody has; a reader that had it finds out by `reuse`. */
-static void write_bytes(const struct dict *d, uint64_t at, const char *from, size_t size)
+static void write_bytes(const struct ipck_dict *d, uint64_t at, const char *from, size_t size)
 {
 	uint64_t word;
 
@@ -29,7 +29,7 @@ static void write_bytes(const struct dict *d, uint64_t at, const char *from, siz
 	store_release(word_ptr(d, at), word);
 }
 
-static void write_record(const struct dict *d, uint64_t record, const struct dict_key *key, const void *value, size_t size)
+static void write_record(const struct ipck_dict *d, uint64_t record, const struct dict_key *key, const void *value, size_t size)
 {
 	store_release(word_ptr(d, record), record_sizes(key->size, size));
 	write_bytes(d, record + 8, key->bytes, key->size);
@@ -38,7 +38,7 @@ static void write_record(const struct dict *d, uint64_t record, const struct dic
 
 /* ---- the index ---- */
 
-static void fill_index(const struct dict *d, uint64_t from, uint64_t to, uint64_t log_from, unsigned log_to)
+static void fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, uint64_t log_from, unsigned log_to)
 {
 	uint64_t mask = (UINT64_C(1) << log_to) - 1;
 
@@ -55,8 +55,7 @@ static void fill_index(const struct dict *d, uint64_t from, uint64_t to, uint64_
 	}
 }
 
-/* Under the shard's lock: another index, with room for as many again. */
-static int grow(struct dict *d, struct slab_arena *shard)
+int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 {
 	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
 	unsigned log = INDEX_LOG_MIN;
@@ -71,10 +70,11 @@ static int grow(struct dict *d, struct slab_arena *shard)
 	if (rc < 0)
 		return rc;
 	change_begin(&c, d->slabs.pages.body);
+	/* Stored first, as the rest follows from it. */
+	change_set(&c, &shard->own[SHARD_INDEX], 0);
 	to = slab_take(&d->slabs, shard, &c, UINT64_C(8) << log);
 	fill_index(d, index_offset(place), to, index_log(place), log);
-	/* Before what follows from it. */
-	change_first(&c, &shard->own[SHARD_INDEX], index_place(to, log));
+	change_set(&c, &shard->own[SHARD_INDEX], index_place(to, log));
 	change_set(&c, &shard->own[SHARD_FILLED], keys);
 	if (place)
 		rc = slab_free(&d->slabs, shard, &c, index_offset(place));
@@ -84,148 +84,251 @@ static int grow(struct dict *d, struct slab_arena *shard)
 }
 
 /* Room for one more key in the index. */
-static int make_room(struct dict *d, struct slab_arena *shard)
+static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 {
 	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]), filled = load_relaxed(&shard->own[SHARD_FILLED]);
 
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
-	return grow(d, shard);
+	return dict_reindex(d, shard);
 }
 
-/* ---- under the lock ---- */
+/* ---- with the lock ---- */
 
-/* What a change begins with: the word of a slot. */
-static void set_slot(struct dict *d, struct change *c, uint64_t slot, uint64_t word)
+/* The change's first word is the slot's; the value is known when the record has been taken. */
+static uint64_t take_record(struct ipck_dict *d, struct slab_arena *shard, struct change *c, uint64_t slot,
+                            const struct dict_key *key, const void *value, size_t size)
 {
-	change_first(c, word_ptr(d, slot), word);
+	uint64_t record;
+
+	change_begin(c, d->slabs.pages.body);
+	change_set(c, word_ptr(d, slot), 0);
+	record = slab_take(&d->slabs, shard, c, record_bytes(record_sizes(key->size, size)));
+	write_record(d, record, key, value, size);
+	change_set(c, word_ptr(d, slot), slot_word(slot_tag(key->hash), record));
+	return record;
 }
 
-static int insert(struct dict *d, struct slab_arena *shard, const struct dict_key *key, const void *value, size_t size)
+static int insert(struct ipck_dict *d, struct slab_arena *shard, const struct dict_key *key, const void *value,
+                  size_t size)
 {
-	uint64_t bytes = record_bytes(record_sizes(key->size, size)), sizes, slot, record;
+	uint64_t sizes, slot;
 	struct change c;
 	int rc = make_room(d, shard);
 
 	if (rc == 0)
-		rc = slab_prepare(&d->slabs, shard, bytes);
+		rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
 	if (rc < 0)
 		return rc;
 	(void)dict_find(d, shard, key, &sizes, &slot);
 	if (unlikely(slot == 0))
 		return -EPROTO;
-	change_begin(&c, d->slabs.pages.body);
-	change_first(&c, word_ptr(d, slot), 0);
-	record = slab_take(&d->slabs, shard, &c, bytes);
-	write_record(d, record, key, value, size);
-	set_slot(d, &c, slot, slot_word(slot_tag(key->hash), record));
+	(void)take_record(d, shard, &c, slot, key, value, size);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) + 1);
 	if (load_relaxed(word_ptr(d, slot)) == SLOT_EMPTY)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) + 1);
 	redo_do(&shard->redo, &c);
-	return 1;
+	return IPCK_CREATED;
 }
 
-static int replace(struct dict *d, struct slab_arena *shard, const struct dict_key *key, uint64_t old, uint64_t sizes,
-                   uint64_t slot, const void *value, size_t size)
+static int replace(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
+                   size_t size)
 {
-	uint64_t bytes = record_bytes(record_sizes(key->size, size)), record;
+	struct slab_arena *shard = place->shard;
 	struct change c;
 	int rc;
 
-	if (size == sizes >> 32 && size <= 8) {
-		write_bytes(d, old + 8 + padded(key->size), value, size);
+	if (size == place->sizes >> 32 && size <= 8) {
+		write_bytes(d, record_value(place->record, key->size), value, size);
 		return 0;
 	}
-	rc = slab_prepare(&d->slabs, shard, bytes);
+	rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
 	if (rc < 0)
 		return rc;
-	change_begin(&c, d->slabs.pages.body);
-	change_first(&c, word_ptr(d, slot), 0);
-	record = slab_take(&d->slabs, shard, &c, bytes);
-	write_record(d, record, key, value, size);
-	set_slot(d, &c, slot, slot_word(slot_tag(key->hash), record));
-	rc = slab_free(&d->slabs, shard, &c, old);
+	(void)take_record(d, shard, &c, place->slot, key, value, size);
+	rc = slab_free(&d->slabs, shard, &c, place->record);
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
 	return rc;
 }
 
-static int delete(struct dict *d, struct slab_arena *shard, uint64_t record, uint64_t slot)
+int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
+               size_t size)
 {
-	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]), index = index_offset(place);
-	uint64_t mask = (UINT64_C(1) << index_log(place)) - 1, behind = index + 8 * (((slot - index) / 8 + 1) & mask);
+	return place->record ? replace(d, place, key, value, size) : insert(d, place->shard, key, value, size);
+}
+
+int dict_remove(struct ipck_dict *d, const struct dict_place *place)
+{
+	struct slab_arena *shard = place->shard;
+	uint64_t index = load_relaxed(&shard->own[SHARD_INDEX]), at = index_offset(index);
+	uint64_t mask = (UINT64_C(1) << index_log(index)) - 1, behind = at + 8 * (((place->slot - at) / 8 + 1) & mask);
+	/* Nobody has probed beyond it. */
 	bool last = load_relaxed(word_ptr(d, behind)) == SLOT_EMPTY;
 	struct change c;
 	int rc;
 
 	change_begin(&c, d->slabs.pages.body);
-	set_slot(d, &c, slot, last ? SLOT_EMPTY : SLOT_DELETED);
+	change_set(&c, word_ptr(d, place->slot), last ? SLOT_EMPTY : SLOT_DELETED);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) - 1);
 	if (last)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) - 1);
-	rc = slab_free(&d->slabs, shard, &c, record);
+	rc = slab_free(&d->slabs, shard, &c, place->record);
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
 	return rc;
 }
 
+bool dict_same_value(const struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key,
+                     const void *value, size_t size)
+{
+	return place->record && place->sizes >> 32 == size &&
+	       memcmp(d->slabs.pages.body + record_value(place->record, key->size), value, size) == 0;
+}
+
+int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place *place)
+{
+	int rc;
+
+	place->shard = dict_shard(d, key->hash);
+	rc = slab_lock(&d->slabs, place->shard);
+	if (unlikely(rc > 0))
+		store_relaxed(&place->shard->own[SHARD_RECOVERED], load_relaxed(&place->shard->own[SHARD_RECOVERED]) + 1);
+	if (rc >= 0)
+		place->record = dict_find(d, place->shard, key, &place->sizes, &place->slot);
+	return MIN(rc, 0);
+}
+
+void dict_unlock(struct ipck_dict *d, const struct dict_place *place)
+{
+	slab_unlock(&d->slabs, place->shard);
+}
+
 /* ---- calls ---- */
 
-int dict_set(struct dict *d, const struct dict_key *key, const void *value, size_t size, enum dict_set how)
-{
-	struct slab_arena *shard = dict_shard(d, key->hash);
-	uint64_t sizes, slot, record;
-	int rc = slab_lock(&d->slabs, shard);
+enum condition { ALWAYS, IF_NEW, IF_THERE };
 
+static int set(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size,
+               enum condition condition)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	struct dict_place place;
+	int rc = dict_check_sizes(key_size, size);
+
+	if (rc == 0)
+		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
-	record = dict_find(d, shard, key, &sizes, &slot);
-	if (record ? how == DICT_INSERT : how == DICT_REPLACE)
-		rc = record ? -EEXIST : -ENOENT;
-	else if (record)
-		rc = replace(d, shard, key, record, sizes, slot, value, size);
+	if (condition == IF_NEW && place.record)
+		rc = -EEXIST;
+	else if (condition == IF_THERE && !place.record)
+		rc = -ENOENT;
 	else
-		rc = insert(d, shard, key, value, size);
-	slab_unlock(&d->slabs, shard);
+		rc = dict_store(d, &place, &k, value, size);
+	dict_unlock(d, &place);
 	return rc;
 }
 
-int dict_delete(struct dict *d, const struct dict_key *key)
+int ipck_dict_set(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
 {
-	struct slab_arena *shard = dict_shard(d, key->hash);
-	uint64_t sizes, slot, record;
-	int rc = slab_lock(&d->slabs, shard);
+	return set(d, key, key_size, value, size, ALWAYS);
+}
 
+int ipck_dict_insert(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
+{
+	return MIN(set(d, key, key_size, value, size, IF_NEW), 0);
+}
+
+int ipck_dict_replace(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
+{
+	return set(d, key, key_size, value, size, IF_THERE);
+}
+
+int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const void *expected, size_t expected_size,
+                   const void *value, size_t size)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	struct dict_place place;
+	int rc = dict_check_sizes(key_size, size);
+
+	if (rc == 0)
+		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
-	record = dict_find(d, shard, key, &sizes, &slot);
-	rc = record ? delete(d, shard, record, slot) : -ENOENT;
-	slab_unlock(&d->slabs, shard);
+	if (!place.record)
+		rc = -ENOENT;
+	else if (!dict_same_value(d, &place, &k, expected, expected_size))
+		rc = -ESTALE;
+	else
+		rc = dict_store(d, &place, &k, value, size);
+	dict_unlock(d, &place);
 	return rc;
 }
 
-int dict_add(struct dict *d, const struct dict_key *key, int64_t delta, int64_t *sum)
+int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 {
-	struct slab_arena *shard = dict_shard(d, key->hash);
-	uint64_t sizes, slot, record, value = (uint64_t)delta;
-	int rc = slab_lock(&d->slabs, shard);
+	struct dict_key k = dict_key(d, key, key_size);
+	struct dict_place place;
+	int rc = dict_lock(d, &k, &place);
 
 	if (rc < 0)
 		return rc;
-	record = dict_find(d, shard, key, &sizes, &slot);
-	if (!record) {
-		rc = insert(d, shard, key, &value, sizeof(value));
-	} else if (sizes >> 32 != sizeof(value)) {
-		rc = -EINVAL;
+	rc = place.record ? dict_remove(d, &place) : -ENOENT;
+	dict_unlock(d, &place);
+	return rc;
+}
+
+ssize_t ipck_dict_pop(struct ipck_dict *d, const void *key, size_t key_size, void *value, size_t size, size_t *needed)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	struct dict_place place;
+	size_t there;
+	int rc = dict_lock(d, &k, &place);
+
+	if (rc < 0)
+		return rc;
+	there = place.sizes >> 32;
+	if (!place.record) {
+		rc = -ENOENT;
+	} else if (there > size) {
+		rc = -EMSGSIZE;
+		if (needed)
+			*needed = there;
 	} else {
-		uint64_t *at = word_ptr(d, record + 8 + padded(key->size));
-
-		value += load_relaxed(at);
-		store_release(at, value);
-		rc = 0;
+		dict_copy(d, record_value(place.record, key_size), value, there);
+		rc = dict_remove(d, &place);
 	}
-	slab_unlock(&d->slabs, shard);
+	dict_unlock(d, &place);
+	return rc < 0 ? rc : (ssize_t)there;
+}
+
+static int add(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, uint64_t *value)
+{
+	uint64_t *at;
+
+	if (!place->record)
+		return insert(d, place->shard, key, value, sizeof(*value));
+	if (place->sizes >> 32 != sizeof(*value))
+		return -EINVAL;
+	at = word_ptr(d, record_value(place->record, key->size));
+	*value += load_relaxed(at);
+	store_release(at, *value);
+	return 0;
+}
+
+int ipck_dict_add(struct ipck_dict *d, const void *key, size_t key_size, int64_t delta, int64_t *sum)
+{
+	struct dict_key k = dict_key(d, key, key_size);
+	uint64_t value = (uint64_t)delta;
+	struct dict_place place;
+	int rc = dict_check_sizes(key_size, 0);
+
+	if (rc == 0)
+		rc = dict_lock(d, &k, &place);
+	if (rc < 0)
+		return rc;
+	rc = add(d, &place, &k, &value);
+	dict_unlock(d, &place);
 	if (rc >= 0 && sum)
 		*sum = (int64_t)value;
 	return rc;

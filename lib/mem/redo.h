@@ -52,7 +52,10 @@ static inline uint64_t change_get(const struct change *c, const uint64_t *word)
 	return load_relaxed(word);
 }
 
-/* There is room for REDO_MAX different words; the caller knows how many he needs. */
+/*
+ * Set again, a word keeps its place in the order.  There is room for REDO_MAX different words; the caller
+ * knows how many he needs.
+ */
 static inline void change_set(struct change *c, uint64_t *word, uint64_t value)
 {
 	uint64_t at = (uint64_t)((char *)word - c->body);
@@ -62,17 +65,6 @@ static inline void change_set(struct change *c, uint64_t *word, uint64_t value)
 		i++;
 	c->store[i] = (struct redo_store){at, value};
 	c->count += i == c->count;
-}
-
-/* The same for the word that is to be stored first, as the others follow from it: set again when it is known. */
-static inline void change_first(struct change *c, uint64_t *word, uint64_t value)
-{
-	uint64_t at = (uint64_t)((char *)word - c->body);
-
-	if (c->count > 0 && c->store[0].at != at)
-		c->store[c->count++] = c->store[0];
-	c->count += c->count == 0;
-	c->store[0] = (struct redo_store){at, value};
 }
 
 /* Under the lock. */

@@ -17,6 +17,8 @@ enum segment_kind {
 	SEGMENT_POOL = 2,
 	SEGMENT_PIPE = 3,
 	SEGMENT_QUEUE = 4,
+	SEGMENT_HEAP = 5,
+	SEGMENT_DICT = 6,
 };
 
 /* Moved by any change to a struct that lies in a segment. */
