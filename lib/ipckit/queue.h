@@ -255,7 +255,8 @@ struct ipck_queue_stats {
 	bool joinable, leases;
 	int shutdown; /* 0, or enum ipck_queue_end */
 };
-#define IPCK_QUEUE_STATS_INIT {.size = sizeof(struct ipck_queue_stats)}
+#define IPCK_QUEUE_STATS_INIT \
+	{sizeof(struct ipck_queue_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0}
 
 /* stats->size is set by the caller: -EINVAL.  -EPROTO, -ETIMEDOUT as ipck_queue_size. */
 IPCK_API int ipck_queue_stat(struct ipck_queue *queue, struct ipck_queue_stats *stats);
