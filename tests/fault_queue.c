@@ -24,9 +24,28 @@ static void forget_and_close_streams(void)
 	close_streams();
 }
 
+/* Without O_TMPFILE a file that was not filled may keep the name: who creates next takes it over. */
+static void remove_unfilled(void)
+{
+#ifndef HAVE_O_TMPFILE
+	struct ipck_queue *filled = NULL;
+	const char *call;
+	int error;
+
+	fault_disarm(&call, &error);
+	if (name && ipck_queue_open(&filled, name, NULL) == -ENOENT)
+		(void)ipck_queue_unlink(name);
+	ipck_queue_close(filled);
+#endif
+}
+
 static int create(void)
 {
-	return ipck_queue_create(&other, name, IPCK_QUEUE_OPTS(.bytes = SMALL));
+	int rc = ipck_queue_create(&other, name, IPCK_QUEUE_OPTS(.bytes = SMALL));
+
+	if (rc < 0)
+		remove_unfilled();
+	return rc;
 }
 
 static void no_such_queue(void)
