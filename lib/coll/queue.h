@@ -72,8 +72,8 @@ struct queue_shm {
 	/*
 	 * Under `put`.  head_seen, next_seen: old values, so that the other line is seldom
 	 * read.  reserved_at: the place of the last reservation, written before tail: with
-	 * that behind next there is none in the ring.  first: who others give way to, until
-	 * that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
+	 * that behind next there is none in the ring.  first: the thread that others give way
+	 * to, until that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
 	 */
 	ALIGNED(FALSE_SHARING) struct robust_lock put;
 	uint64_t tail;

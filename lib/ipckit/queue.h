@@ -99,7 +99,8 @@ IPCK_API int ipck_queue_unlink(const char *name);
 /*
  * Puts one message of `size` bytes behind all others; with 0 bytes data may be NULL.  It waits
  * while there is no room.  A message that has waited long for its room goes first: those
- * that would fit wait for it, and that up to 250 ms even if its producer was killed or stopped.
+ * that would fit wait for it, as long as any room comes, and up to 250 ms even if its producer
+ * was killed or stopped.
  * -EMSGSIZE: larger than the queue.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_put(struct ipck_queue *queue, const void *data, size_t size,
