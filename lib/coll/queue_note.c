@@ -64,10 +64,14 @@ uint64_t queue_total(const struct queue_shm *s)
 
 void queue_finish(const struct queue_shm *s, struct queue_note *n, uint32_t more)
 {
+	uint64_t total;
+
 	if (!s->joinable || more == 0)
 		return;
-	n->finished += more;
-	if (n->finished == queue_total(s))
+	total = queue_total(s);
+	/* What is thrown away may have been marked as done already, if more was marked than was got. */
+	n->finished = MIN(n->finished + more, total);
+	if (n->finished == total)
 		n->zeroes++;
 }
 
