@@ -130,6 +130,20 @@ START_TEST(foreign)
 }
 END_TEST
 
+/* Something to be passed over where there is nothing. */
+START_TEST(void_behind_all)
+{
+	struct ipck_queue *q;
+	char byte;
+
+	ck_ok(ipck_queue_create(&q, NULL, IPCK_QUEUE_OPTS(.bytes = 4096)));
+	queue_entry(q, 0)->word = entry_word(16, 0, ENTRY_VOID);
+	q->shm->tail_seen = mark(2, 1);
+	ck_err(ipck_queue_get(q, &byte, 1, NULL, IPCK_NOWAIT), EPROTO);
+	ipck_queue_close(q);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("queue_damage");
@@ -140,6 +154,7 @@ int main(void)
 	tcase_add_test(tc, foreign);
 	tc = test_case(s, "used");
 	test_set_limit(tc, 120);
+	tcase_add_test(tc, void_behind_all);
 	tcase_add_test(tc, damaged);
 	return test_main(s);
 }
