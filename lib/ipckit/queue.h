@@ -66,7 +66,7 @@ IPCK_BEGIN_DECLS
  * by inheritance over fork, by ipck_queue_fds, or by process.h's .pass.  A named
  * one exists until ipck_queue_unlink.  opts may be NULL.
  *
- * -EEXIST: the name is taken.  -ENOSPC: no shared memory.  -EINVAL: bad name, mode, or more than
+ * -EEXIST: the name is taken.  -ENOENT: somebody removed it again meanwhile.  -ENOSPC: no shared memory.  -EINVAL: bad name, mode, or more than
  * IPCK_QUEUE_BYTES_MAX.  -ENOMEM, -EMFILE, -ENFILE, -EACCES, -E2BIG.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_create(struct ipck_queue **out, const char *name,

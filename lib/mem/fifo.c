@@ -46,11 +46,24 @@ static int open_path(const char *path)
 	return -EPROTO;
 }
 
+/* What a maker of the same user has left who was killed in the middle; as it is his, nobody else can replace it. */
+static bool is_half_made(const char *path, const struct stat *segment)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid == geteuid() &&
+	       (st.st_mode & 0777) != (segment->st_mode & 0777);
+}
+
 /* Others may find it before it is as it should be: they are of the same user, or open it a moment later. */
 static int make(const char *path, const struct stat *segment)
 {
-	if (mkfifo(path, segment->st_mode & 0777) < 0)
-		return errno == EEXIST ? 0 : -errno;
+	if (mkfifo(path, segment->st_mode & 0777) < 0) {
+		if (errno != EEXIST)
+			return -errno;
+		if (!is_half_made(path, segment))
+			return 0;
+	}
 	if (chown(path, segment->st_uid, segment->st_gid) < 0 && errno != EPERM)
 		return -errno;
 	return chmod(path, segment->st_mode & 0777) < 0 ? -errno : 0;
