@@ -84,6 +84,8 @@ static void repair(struct ipck_queue *q)
 	if (load_acquire(&s->noted))
 		do_noted(q);
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + 1);
+	/* Else each that puts would ring, until it is found empty once. */
+	bell_repair(&s->bell);
 	if (load_relaxed(&s->closed) == QUEUE_CLOSED)
 		queue_discard(q);
 	queue_move_head(q);
