@@ -125,6 +125,9 @@ START_TEST(foreign)
 	wrong[1] = -1;
 	ck_err(ipck_queue_open_fds(&other, wrong, NULL), EBADF);
 	ck_err(ipck_shm_open_fd(&shm, fds[0], NULL), EPROTO);
+	/* One that would let them wait. */
+	ck_that(fcntl(fds[1], F_SETFL, 0) == 0);
+	ck_err(ipck_queue_open_fds(&other, fds, NULL), EPROTO);
 	ipck_shm_close(shm);
 	ipck_queue_close(q);
 }

@@ -3,6 +3,7 @@
 #include "coll/queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -214,13 +215,16 @@ int ipck_queue_open(struct ipck_queue **out, const char *name, const struct ipck
 	return finish(out, q, rc);
 }
 
-/* What takes tokens. */
+/* What takes tokens, and lets nobody wait for room for them. */
 static int check_bell(int fd)
 {
+	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (flags < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if ((flags & O_ACCMODE) != O_RDWR || !(flags & O_NONBLOCK))
+		return -EPROTO;
 	/* An eventfd has no type. */
 	return S_ISFIFO(st.st_mode) || (st.st_mode & S_IFMT) == 0 ? 0 : -EPROTO;
 }
