@@ -300,6 +300,27 @@ START_TEST(told_of_puts_and_gets)
 }
 END_TEST
 
+/* What is thrown away nobody has got. */
+START_TEST(told_of_an_end_at_once)
+{
+	struct ipck_queue_stats f;
+
+	make_small();
+	for (int i = 0; i < 4; i++)
+		put_text(queue, "text");
+	expect_text(queue, "text");
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_IMMEDIATE));
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_IMMEDIATE));
+	f = figures(queue);
+	ck_assert_uint_eq(f.puts, 4);
+	ck_assert_uint_eq(f.gets, 1);
+	ck_assert_uint_eq(f.bytes_got, 4);
+	ck_assert_uint_eq(f.bytes_used, 0);
+	ck_assert_int_eq(f.shutdown, IPCK_QUEUE_IMMEDIATE);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 START_TEST(told_of_what_is_in_place)
 {
 	struct ipck_queue_item one, two;
@@ -405,6 +426,7 @@ int main(void)
 	tcase_add_test(tc, unlinked_while_open);
 	tc = test_case(s, "figures");
 	tcase_add_test(tc, told_of_puts_and_gets);
+	tcase_add_test(tc, told_of_an_end_at_once);
 	tcase_add_test(tc, told_of_what_is_in_place);
 	tcase_add_loop_test(tc, empty_and_full_are_true, 0, 2);
 	tcase_add_loop_test(tc, told_of_waits, 0, 2);

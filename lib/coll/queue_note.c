@@ -334,13 +334,18 @@ int queue_discard(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 	struct queue_note n;
+	uint32_t more;
 	int rc = end_those(q, is_returned, NULL, ENTRY_DONE);
 
 	if (rc < 0)
 		return rc;
 	n = queue_note(s);
 	n.next = load_acquire(&s->tail);
-	queue_finish(s, &n, mark_count(n.next) - mark_count(load_relaxed(&s->next)));
+	more = mark_count(n.next) - mark_count(load_relaxed(&s->next));
+	/* Nothing comes any more: it is done again with the same number, or with none. */
+	if (more)
+		store_relaxed(&s->thrown, more);
+	queue_finish(s, &n, more);
 	store_relaxed(&s->taken, queue_taken(s));
 	queue_do(q, &n);
 	return 0;
