@@ -4,14 +4,20 @@
 . "${srcdir:-.}/tests/bin.sh"
 tool ipc-queue
 
-# All names begin with it.
-q=bin_queue_$$
+# All names begin with it; so other tests know that they are not theirs.
+q=t$$.queue
 
-clean_names()
+clean_segments()
 {
 	for file in /dev/shm/ipck."$q"*; do
 		[ ! -e "$file" ] || "$binary" unlink "${file#/dev/shm/ipck.}"
 	done
+}
+
+clean_names()
+{
+	clean_segments
+	rm -f /dev/shm/ipck-bell."$q"*
 	clean
 }
 trap clean_names EXIT
@@ -539,5 +545,10 @@ for mode in items sentinel write-read pipeline joinable; do
 	broken_pipe $mode --pause-ms 0
 	few_files 4 'cannot make a queue' $mode
 done
+
+# Names that were removed leave nothing.
+clean_segments
+left=$(find /dev/shm -name "ipck*.$q*")
+[ -z "$left" ] || fail "left: $left"
 
 finish

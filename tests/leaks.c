@@ -122,16 +122,20 @@ static void add_mappings(struct list *l)
 	fclose(f);
 }
 
-/* The pid in a name made by test_name(), else 0. */
+/* The pid in a name made by test_name(), of a segment or of a queue's FIFO, else 0. */
 static pid_t name_owner(const char *name)
 {
-	const char *mark = "ipck.t";
+	const char *digits = name + strlen("ipck.t");
 	char *end;
 	long pid;
 
-	if (strncmp(name, mark, strlen(mark)) != 0 || !isdigit((unsigned char)name[strlen(mark)]))
+	if (strncmp(name, "ipck-bell.t", strlen("ipck-bell.t")) == 0)
+		digits = name + strlen("ipck-bell.t");
+	else if (strncmp(name, "ipck.t", strlen("ipck.t")) != 0)
 		return 0;
-	pid = strtol(name + strlen(mark), &end, 10);
+	if (!isdigit((unsigned char)*digits))
+		return 0;
+	pid = strtol(digits, &end, 10);
 	return *end == '.' ? pid : 0;
 }
 

@@ -215,11 +215,11 @@ int ipck_queue_open(struct ipck_queue **out, const char *name, const struct ipck
 	return finish(out, q, rc);
 }
 
-/* What takes tokens, and lets nobody wait for room for them. */
+/* What takes tokens, and never makes anybody wait. */
 static int check_bell(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return -errno;

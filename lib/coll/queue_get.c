@@ -194,6 +194,8 @@ static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec
 
 	if (!places) {
 		queue_unlock_get(q);
+		/* Another was not woken for it. */
+		queue_tell(q, 1);
 		return -ENOMEM;
 	}
 	do {
