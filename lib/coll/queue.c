@@ -151,12 +151,12 @@ static int get_bell(struct ipck_queue *q, const char *name)
 	return 0;
 }
 
-/* Somebody may have removed the name since, and have given it to another. */
+/* Somebody may have removed the name since, and have given it to another.  inode: 0: not known. */
 static void unlink_own(const char *name, ino_t inode)
 {
 	ino_t there;
 
-	if (shmfile_inode(name, &there) == 0 && there == inode)
+	if (inode == 0 || (shmfile_inode(name, &there) == 0 && there == inode))
 		(void)segment_unlink(name);
 }
 
@@ -166,7 +166,7 @@ int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ip
 	struct making making = {.opts = &own};
 	struct segment_plan plan = {.kind = SEGMENT_QUEUE, .name = name, .init = init_shm, .arg = &making};
 	struct ipck_queue *q = NULL;
-	struct stat made;
+	struct stat made = {0};
 	bool created;
 	int rc = opts_copy(&own, sizeof(own), opts);
 
@@ -181,7 +181,9 @@ int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ip
 	plan.bytes = ring_at() - SEGMENT_HEADER + making.bytes;
 	plan.mode = own.mode;
 	rc = segment_create(&q->segment, &plan);
-	created = rc == 0 && fstat(q->segment.fd, &made) == 0;
+	created = rc == 0;
+	if (created && fstat(q->segment.fd, &made) < 0)
+		made.st_ino = 0;
 	if (rc == 0)
 		rc = get_bell(q, name);
 	rc = finish(out, q, rc);
