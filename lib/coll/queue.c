@@ -13,6 +13,7 @@
 #include "base/name.h"
 #include "mem/fifo.h"
 #include "mem/mirror.h"
+#include "mem/shmfile.h"
 
 #define BYTES_DEFAULT ((size_t)1 << 20)
 
@@ -150,12 +151,22 @@ static int get_bell(struct ipck_queue *q, const char *name)
 	return 0;
 }
 
+/* Somebody may have removed the name since, and have given it to another.  inode: 0: not known. */
+static void unlink_own(const char *name, ino_t inode)
+{
+	ino_t there;
+
+	if (inode == 0 || (shmfile_inode(name, &there) == 0 && there == inode))
+		(void)segment_unlink(name);
+}
+
 int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ipck_queue_opts *opts)
 {
 	struct ipck_queue_opts own;
 	struct making making = {.opts = &own};
 	struct segment_plan plan = {.kind = SEGMENT_QUEUE, .name = name, .init = init_shm, .arg = &making};
 	struct ipck_queue *q = NULL;
+	struct stat made = {0};
 	bool created;
 	int rc = opts_copy(&own, sizeof(own), opts);
 
@@ -171,11 +182,13 @@ int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ip
 	plan.mode = own.mode;
 	rc = segment_create(&q->segment, &plan);
 	created = rc == 0;
+	if (created && fstat(q->segment.fd, &made) < 0)
+		made.st_ino = 0;
 	if (rc == 0)
 		rc = get_bell(q, name);
 	rc = finish(out, q, rc);
 	if (rc < 0 && created && name)
-		(void)segment_unlink(name);
+		unlink_own(name, made.st_ino);
 	return rc;
 }
 

@@ -37,7 +37,7 @@ static int find_next(struct ipck_queue *q, struct found *f)
 			return 0;
 		case ENTRY_VOID:
 		case ENTRY_FILLER:
-			if (queue_pass_over(q) < 0)
+			if (queue_pass_over(q) <= 0)
 				return -EPROTO;
 			break;
 		default:
