@@ -69,7 +69,7 @@ int queue_open_or_make(struct ipck_queue **out, const struct queue_options *o)
 		rc = open_it(out, o);
 		if (rc == -ENOENT)
 			rc = ipck_queue_create(out, o->name, &opts);
-	} while (rc == -EEXIST && !stop_caught());
+	} while ((rc == -EEXIST || rc == -ENOENT) && !stop_caught());
 	return rc < 0 ? queue_failed(o, rc) : 0;
 }
 

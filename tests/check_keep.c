@@ -266,7 +266,7 @@ static struct ipck_process *spawn(const char *job, const struct ipck_process_opt
 	char *argv[] = {(char[]){"keep"}, (char *)job, NULL};
 	struct ipck_process *p = NULL;
 
-	ck_ok(ipck_process_spawn(&p, "/proc/self/exe", argv, opts));
+	ck_ok(ipck_process_spawn(&p, own_path(), argv, opts));
 	return p;
 }
 
@@ -295,10 +295,10 @@ START_TEST(not_to_be_passed)
 
 	make_pipe(0);
 	pass[0].pipe = pass[1].pipe = ends[0];
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
+	ck_err(ipck_process_spawn(&p, own_path(), argv, &opts), EINVAL);
 	pass[1].name = "no name";
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, IPCK_PROCESS_OPTS(.pass_count = 1)), EINVAL);
+	ck_err(ipck_process_spawn(&p, own_path(), argv, &opts), EINVAL);
+	ck_err(ipck_process_spawn(&p, own_path(), argv, IPCK_PROCESS_OPTS(.pass_count = 1)), EINVAL);
 	drop_both();
 }
 END_TEST
@@ -339,7 +339,7 @@ START_TEST(a_damaged_variable)
 	snprintf(text, sizeof(text), "IPCK_INHERITED=%s", damages[_i].list);
 	pid = fork();
 	if (pid == 0) {
-		execve("/proc/self/exe", argv, env);
+		execve(own_path(), argv, env);
 		_exit(254);
 	}
 	status = test_wait(pid);

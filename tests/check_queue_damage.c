@@ -125,7 +125,24 @@ START_TEST(foreign)
 	wrong[1] = -1;
 	ck_err(ipck_queue_open_fds(&other, wrong, NULL), EBADF);
 	ck_err(ipck_shm_open_fd(&shm, fds[0], NULL), EPROTO);
+	/* One that would let them wait. */
+	ck_that(fcntl(fds[1], F_SETFL, 0) == 0);
+	ck_err(ipck_queue_open_fds(&other, fds, NULL), EPROTO);
 	ipck_shm_close(shm);
+	ipck_queue_close(q);
+}
+END_TEST
+
+/* Something to be passed over where there is nothing. */
+START_TEST(void_behind_all)
+{
+	struct ipck_queue *q;
+	char byte;
+
+	ck_ok(ipck_queue_create(&q, NULL, IPCK_QUEUE_OPTS(.bytes = 4096)));
+	queue_entry(q, 0)->word = entry_word(16, 0, ENTRY_VOID);
+	q->shm->tail_seen = mark(2, 1);
+	ck_err(ipck_queue_get(q, &byte, 1, NULL, IPCK_NOWAIT), EPROTO);
 	ipck_queue_close(q);
 }
 END_TEST
@@ -140,6 +157,7 @@ int main(void)
 	tcase_add_test(tc, foreign);
 	tc = test_case(s, "used");
 	test_set_limit(tc, 120);
+	tcase_add_test(tc, void_behind_all);
 	tcase_add_test(tc, damaged);
 	return test_main(s);
 }

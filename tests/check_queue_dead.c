@@ -65,7 +65,8 @@ START_TEST(a_taker_is_killed)
 }
 END_TEST
 
-/* A zombie is dead. */
+/* A zombie is dead; where that can be told. */
+#ifdef HAVE_PIDFD
 START_TEST(a_taker_is_killed_and_not_reaped)
 {
 	enum taking how = BY_GET;
@@ -83,6 +84,7 @@ START_TEST(a_taker_is_killed_and_not_reaped)
 	all_is_done();
 }
 END_TEST
+#endif
 
 /* Who exits, or is stopped, has not the same said of it. */
 static void take_and_exit(void *arg)
@@ -256,7 +258,9 @@ int main(void)
 	TCase *tc = test_case(s, "dead");
 
 	tcase_add_loop_test(tc, a_taker_is_killed, 0, TAKINGS);
+#ifdef HAVE_PIDFD
 	tcase_add_test(tc, a_taker_is_killed_and_not_reaped);
+#endif
 	tcase_add_loop_test(tc, a_taker_ends, 0, 2);
 	tcase_add_test(tc, a_stopped_taker_keeps_it);
 	tcase_add_test(tc, a_reserver_is_killed);

@@ -238,6 +238,35 @@ static void put_by_name(void *arg)
 }
 
 /* A putter that opened it by name rings what another made readable, and one that inherited it. */
+static void die_in_a_drain(void *arg)
+{
+	(void)arg;
+	ck_ok(queue_lock_get(queue, far_off()));
+	bell_silence(&queue->shm->bell);
+	raise(SIGKILL);
+}
+
+/* It is not rung for each message from then on. */
+START_TEST(a_reader_is_killed)
+{
+	uint64_t token;
+	int fd, tokens = 0;
+
+	make(_i);
+	fd = (int)ck_ok(ipck_queue_fd(queue));
+	silence(queue);
+	(void)test_wait(test_fork(die_in_a_drain, NULL));
+	ck_that(ck_ok(ipck_queue_size(queue)) == 0);
+	for (int i = 0; i < 5; i++)
+		put_text(queue, "text");
+	ck_that(is_readable(fd));
+	while (read(fd, &token, sizeof(token)) > 0)
+		tokens++;
+	ck_assert_int_eq(tokens, 1);
+	end();
+}
+END_TEST
+
 START_TEST(another_process_rings)
 {
 	pid_t pid;
@@ -426,6 +455,7 @@ int main(void)
 	tc = test_case(s, "several");
 	tcase_add_loop_test(tc, several_handles_and_epolls, 0, 2);
 	tcase_add_loop_test(tc, several_readers, 0, 8);
+	tcase_add_loop_test(tc, a_reader_is_killed, 0, 2);
 	tc = test_case(s, "processes");
 	tcase_add_loop_test(tc, another_process_rings, 0, 2);
 	tcase_add_loop_test(tc, one_that_was_there_before_rings, 0, 2);

@@ -439,6 +439,23 @@ START_TEST(a_drain_waits_for_others)
 }
 END_TEST
 
+/* More is marked than was got; what is thrown away then is not done twice. */
+START_TEST(done_before_it_is_thrown_away)
+{
+	make_queue(IPCK_QUEUE_OPTS(.bytes = SMALL, .joinable = true));
+	put_text(queue, "one");
+	put_text(queue, "two");
+	(void)reserve(queue, 1);
+	for (int i = 0; i < 3; i++)
+		ck_ok(ipck_queue_task_done(queue));
+	ck_err(ipck_queue_task_done(queue), EPERM);
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_IMMEDIATE));
+	ck_assert_uint_eq(figures(queue).unfinished, 0);
+	ck_ok(ipck_queue_join(queue, IPCK_NOWAIT));
+	ipck_queue_close(queue);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("queue_join");
@@ -452,6 +469,7 @@ int main(void)
 	tc = test_case(s, "shutdown");
 	tcase_add_loop_test(tc, drained, 0, FORMS);
 	tcase_add_loop_test(tc, at_once, 0, 2 * FORMS);
+	tcase_add_test(tc, done_before_it_is_thrown_away);
 	tcase_add_loop_test(tc, putters_and_joiners_are_woken, 0, 4);
 	tcase_add_loop_test(tc, getters_are_woken, 0, 8);
 	tc = test_case(s, "held");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues with leases: what was got and not marked done goes to another when its consumer is gone. */
+#include <limits.h>
 #include <pthread.h>
 
 #include "queues.h"
@@ -240,6 +241,22 @@ START_TEST(a_child_has_no_lease)
 }
 END_TEST
 
+/* However many are asked for. */
+START_TEST(as_many_as_there_are)
+{
+	struct iovec got[2];
+	char bytes[8];
+
+	make_leases();
+	put_text(queue, "one");
+	put_text(queue, "two");
+	ck_that(ck_ok(ipck_queue_get_many(queue, bytes, sizeof(bytes), got, INT_MAX, NULL, IPCK_NOWAIT)) == 2);
+	ck_ok(ipck_queue_task_done(queue));
+	ck_ok(ipck_queue_task_done(queue));
+	all_is_done();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("queue_lease");
@@ -250,6 +267,7 @@ int main(void)
 	tcase_add_test(tc, peeked_beside_leased);
 	tcase_add_test(tc, of_all_sizes);
 	tcase_add_test(tc, many_are_leased);
+	tcase_add_test(tc, as_many_as_there_are);
 	tcase_add_test(tc, many_with_returned_ones);
 	tc = test_case(s, "several");
 	tcase_add_test(tc, a_lease_is_of_its_thread);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues with a name; and what queues tell of themselves. */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <ipckit/shm.h>
@@ -7,6 +8,14 @@
 #include "queues.h"
 
 static const char *name;
+
+static const char *shm_path(const char *of)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "/dev/shm/ipck.%s", of);
+	return path;
+}
 
 static void make(const struct ipck_queue_opts *opts)
 {
@@ -100,6 +109,79 @@ START_TEST(modes)
 		ipck_queue_close(queue);
 		ck_ok(ipck_queue_unlink(name));
 	}
+}
+END_TEST
+
+/* Between the two names that a queue has, once. */
+static void (*between)(void);
+
+int __real_fifo_beside(const char *beside, int segment);
+int __wrap_fifo_beside(const char *beside, int segment);
+int __wrap_fifo_beside(const char *beside, int segment)
+{
+	void (*hook)(void) = between;
+
+	between = NULL;
+	if (hook)
+		hook();
+	return __real_fifo_beside(beside, segment);
+}
+
+static struct ipck_queue *of_another;
+
+static void another_takes_the_name(void)
+{
+	ck_ok(ipck_queue_unlink(name));
+	ck_ok(ipck_queue_create(&of_another, name, NULL));
+}
+
+/* Who fails removes no name but his own. */
+START_TEST(replaced_while_made)
+{
+	name = test_name("queue");
+	between = another_takes_the_name;
+	ck_err(ipck_queue_create(&queue, name, NULL), ENOENT);
+	put_text(of_another, "other");
+	ck_ok(ipck_queue_open(&queue, name, NULL));
+	expect_text(queue, "other");
+	ipck_queue_close(queue);
+	ipck_queue_close(of_another);
+	ck_ok(ipck_queue_unlink(name));
+}
+END_TEST
+
+static void die(void)
+{
+	struct stat st;
+	char path[300];
+
+	ck_that(stat(shm_path(name), &st) == 0);
+	snprintf(path, sizeof(path), "/dev/shm/ipck-bell.%s.%llu", name, (unsigned long long)st.st_ino);
+	ck_that(mkfifo(path, 0600) == 0);
+	raise(SIGKILL);
+}
+
+static void be_killed_in_the_middle(void *arg)
+{
+	(void)arg;
+	between = die;
+	(void)!ipck_queue_create(&queue, name, IPCK_QUEUE_OPTS(.mode = 0666));
+}
+
+/* The bell, too, has the permissions that it should have, when its maker was killed before it had. */
+START_TEST(half_a_bell)
+{
+	struct stat st;
+	int fds[2];
+
+	name = test_name("queue");
+	(void)test_wait(test_fork(be_killed_in_the_middle, NULL));
+	ck_ok(ipck_queue_open(&queue, name, NULL));
+	ck_ok(ipck_queue_fds(queue, fds));
+	ck_that(fstat(fds[1], &st) == 0 && S_ISFIFO(st.st_mode));
+	ck_assert_uint_eq(st.st_mode & 0777, 0666);
+	ipck_queue_close(queue);
+	ck_ok(ipck_queue_unlink(name));
 }
 END_TEST
 
@@ -218,6 +300,27 @@ START_TEST(told_of_puts_and_gets)
 }
 END_TEST
 
+/* What is thrown away nobody has got. */
+START_TEST(told_of_an_end_at_once)
+{
+	struct ipck_queue_stats f;
+
+	make_small();
+	for (int i = 0; i < 4; i++)
+		put_text(queue, "text");
+	expect_text(queue, "text");
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_IMMEDIATE));
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_IMMEDIATE));
+	f = figures(queue);
+	ck_assert_uint_eq(f.puts, 4);
+	ck_assert_uint_eq(f.gets, 1);
+	ck_assert_uint_eq(f.bytes_got, 4);
+	ck_assert_uint_eq(f.bytes_used, 0);
+	ck_assert_int_eq(f.shutdown, IPCK_QUEUE_IMMEDIATE);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 START_TEST(told_of_what_is_in_place)
 {
 	struct ipck_queue_item one, two;
@@ -317,10 +420,13 @@ int main(void)
 	tcase_add_test(tc, by_name);
 	tcase_add_test(tc, bad_names);
 	tcase_add_test(tc, modes);
+	tcase_add_test(tc, replaced_while_made);
+	tcase_add_test(tc, half_a_bell);
 	tcase_add_test(tc, among_strangers);
 	tcase_add_test(tc, unlinked_while_open);
 	tc = test_case(s, "figures");
 	tcase_add_test(tc, told_of_puts_and_gets);
+	tcase_add_test(tc, told_of_an_end_at_once);
 	tcase_add_test(tc, told_of_what_is_in_place);
 	tcase_add_loop_test(tc, empty_and_full_are_true, 0, 2);
 	tcase_add_loop_test(tc, told_of_waits, 0, 2);

@@ -166,7 +166,7 @@ static struct ipck_process *spawn(const char *job, const char *word, const struc
 	char *argv[] = {(char[]){"queue"}, (char *)job, (char *)word, NULL};
 	struct ipck_process *p = NULL;
 
-	ck_ok(ipck_process_spawn(&p, "/proc/self/exe", argv, opts));
+	ck_ok(ipck_process_spawn(&p, own_path(), argv, opts));
 	return p;
 }
 
@@ -271,7 +271,7 @@ START_TEST(not_to_be_passed)
 	ck_ok(ipck_pipe_create(ends, NULL));
 	ck_ok(ipck_queue_create(&both.queue, NULL, NULL));
 	both.pipe = ends[0];
-	ck_err(ipck_process_spawn(&p, "/proc/self/exe", argv, &opts), EINVAL);
+	ck_err(ipck_process_spawn(&p, own_path(), argv, &opts), EINVAL);
 	ck_that(!p);
 	ipck_queue_close(both.queue);
 	ipck_pipe_close(ends[0]);

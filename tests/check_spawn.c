@@ -78,9 +78,6 @@ static int do_job(int argc, char **argv)
 	return argc;
 }
 
-/* This program by its path: opened, /proc/self/exe is valgrind where it runs the test. */
-static char self[4096];
-
 /* IPCK_PROCESS_OPTS(...) or NULL, then the job's words and NULL. */
 static struct ipck_process *spawn(const struct ipck_process_opts *opts, ...)
 {
@@ -93,7 +90,7 @@ static struct ipck_process *spawn(const struct ipck_process_opts *opts, ...)
 	while ((argv[n] = va_arg(args, char *)))
 		n++;
 	va_end(args);
-	ck_ok(ipck_process_spawn(&p, self, argv, opts));
+	ck_ok(ipck_process_spawn(&p, own_path(), argv, opts));
 	return p;
 }
 
@@ -382,7 +379,7 @@ static int plain_fds(void)
 	int status;
 	pid_t pid;
 
-	ck_that(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
+	ck_that(posix_spawn(&pid, own_path(), NULL, NULL, argv, environ) == 0);
 	ck_that(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
@@ -563,7 +560,6 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		return do_job(argc, argv);
-	ck_that(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
 	s = suite_create("spawn");
 	tc = test_case_primed(s, "spawn", prime_process);
 	tcase_add_test(tc, arguments_and_environment);

@@ -76,8 +76,7 @@ void fault_interruptible(bool yes)
 	fault.interruptible = yes;
 }
 
-/* Whether this call is to fail; errno is set. */
-static bool fails(const char *call, int error)
+bool fault_fails(const char *call, int error)
 {
 	uint32_t n;
 
@@ -100,36 +99,23 @@ static bool lacks(unsigned what, int error)
 	return fault.lacks & what;
 }
 
-/* The linker calls __wrap_CALL for CALL, and CALL for __real_CALL. */
-#define WRAP(type, name, params) \
-	type __real_##name params; \
-	type __wrap_##name params; \
-	type __wrap_##name params
+FAULT_WRAP_INT(int, shm_open, (const char *name, int flags, mode_t mode), (name, flags, mode), ENFILE)
+FAULT_WRAP_INT(int, access, (const char *path, int mode), (path, mode), EACCES)
+FAULT_WRAP_INT(int, fchmod, (int fd, mode_t mode), (fd, mode), EIO)
+FAULT_WRAP_INT(int, flock, (int fd, int operation), (fd, operation), ENOLCK)
+FAULT_WRAP_INT(int, ftruncate, (int fd, off_t size), (fd, size), EIO)
+FAULT_WRAP_INT(int, fstat, (int fd, struct stat *st), (fd, st), EIO)
+FAULT_WRAP_INT(ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at), EIO)
+FAULT_WRAP_INT(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at), EIO)
 
-/* One that returns -1 to fail. */
-#define WRAP_INT(type, name, params, args, error) \
-	WRAP(type, name, params) \
-	{ \
-		return fails(#name, error) ? -1 : __real_##name args; \
-	}
-
-WRAP_INT(int, shm_open, (const char *name, int flags, mode_t mode), (name, flags, mode), ENFILE)
-WRAP_INT(int, access, (const char *path, int mode), (path, mode), EACCES)
-WRAP_INT(int, fchmod, (int fd, mode_t mode), (fd, mode), EIO)
-WRAP_INT(int, flock, (int fd, int operation), (fd, operation), ENOLCK)
-WRAP_INT(int, ftruncate, (int fd, off_t size), (fd, size), EIO)
-WRAP_INT(int, fstat, (int fd, struct stat *st), (fd, st), EIO)
-WRAP_INT(ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at), EIO)
-WRAP_INT(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at), EIO)
-
-WRAP(int, memfd_create, (const char *name, unsigned flags))
+FAULT_WRAP(int, memfd_create, (const char *name, unsigned flags))
 {
-	if (lacks(LACK_MEMFD, ENOSYS) || fails("memfd_create", EMFILE))
+	if (lacks(LACK_MEMFD, ENOSYS) || fault_fails("memfd_create", EMFILE))
 		return -1;
 	return __real_memfd_create(name, flags);
 }
 
-WRAP(int, open, (const char *path, int flags, ...))
+FAULT_WRAP(int, open, (const char *path, int flags, ...))
 {
 	mode_t mode = 0;
 
@@ -142,19 +128,19 @@ WRAP(int, open, (const char *path, int flags, ...))
 	}
 	if ((flags & O_TMPFILE) == O_TMPFILE && lacks(LACK_TMPFILE, EOPNOTSUPP))
 		return -1;
-	return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
+	return fault_fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 
-WRAP(int, linkat, (int from, const char *old, int to, const char *new, int flags))
+FAULT_WRAP(int, linkat, (int from, const char *old, int to, const char *new, int flags))
 {
-	if (lacks(LACK_PROC, ENOENT) || fails("linkat", EDQUOT))
+	if (lacks(LACK_PROC, ENOENT) || fault_fails("linkat", EDQUOT))
 		return -1;
 	return __real_linkat(from, old, to, new, flags);
 }
 
 /* All that the library does with it takes an int.  Of an open descriptor the flag can
  * always be set; after vfork it would be missed in the program. */
-WRAP(int, fcntl, (int fd, int command, ...))
+FAULT_WRAP(int, fcntl, (int fd, int command, ...))
 {
 	va_list args;
 	int value;
@@ -162,7 +148,7 @@ WRAP(int, fcntl, (int fd, int command, ...))
 	va_start(args, command);
 	value = va_arg(args, int);
 	va_end(args);
-	return command != F_SETFD && fails("fcntl", EMFILE) ? -1 : __real_fcntl(fd, command, value);
+	return command != F_SETFD && fault_fails("fcntl", EMFILE) ? -1 : __real_fcntl(fd, command, value);
 }
 
 static bool lets_signals_in(void)
@@ -173,17 +159,18 @@ static bool lets_signals_in(void)
 	return !sigismember(&mask, SIGALRM);
 }
 
-WRAP(int, posix_fallocate, (int fd, off_t offset, off_t bytes))
+FAULT_WRAP(int, posix_fallocate, (int fd, off_t offset, off_t bytes))
 {
 	if (fault.interruptible && lets_signals_in())
 		return EINTR;
 	if (lacks(LACK_SPACE, ENOSPC))
 		return ENOSPC;
-	return fails("posix_fallocate", ENOSPC) ? ENOSPC : __real_posix_fallocate(fd, offset, bytes);
+	return fault_fails("posix_fallocate", ENOSPC) ? ENOSPC : __real_posix_fallocate(fd, offset, bytes);
 }
 
-WRAP_INT(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE)
-WRAP_INT(int, socketpair, (int domain, int type, int protocol, int socks[2]), (domain, type, protocol, socks), EMFILE)
+FAULT_WRAP_INT(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE)
+FAULT_WRAP_INT(int, socketpair, (int domain, int type, int protocol, int socks[2]), (domain, type, protocol, socks),
+               EMFILE)
 
 static int sending_error(void)
 {
@@ -196,15 +183,16 @@ static int receiving_error(void)
 	return fault.sockets == EINTR ? EINTR : ENOMEM;
 }
 
-WRAP_INT(ssize_t, send, (int sock, const void *data, size_t size, int flags), (sock, data, size, flags),
-         sending_error())
-WRAP_INT(ssize_t, sendmsg, (int sock, const struct msghdr *m, int flags), (sock, m, flags), sending_error())
-WRAP_INT(ssize_t, recv, (int sock, void *data, size_t size, int flags), (sock, data, size, flags), receiving_error())
-WRAP_INT(ssize_t, recvmsg, (int sock, struct msghdr *m, int flags), (sock, m, flags), receiving_error())
-WRAP_INT(pid_t, fork, (void), (), EAGAIN)
+FAULT_WRAP_INT(ssize_t, send, (int sock, const void *data, size_t size, int flags), (sock, data, size, flags),
+               sending_error())
+FAULT_WRAP_INT(ssize_t, sendmsg, (int sock, const struct msghdr *m, int flags), (sock, m, flags), sending_error())
+FAULT_WRAP_INT(ssize_t, recv, (int sock, void *data, size_t size, int flags), (sock, data, size, flags),
+               receiving_error())
+FAULT_WRAP_INT(ssize_t, recvmsg, (int sock, struct msghdr *m, int flags), (sock, m, flags), receiving_error())
+FAULT_WRAP_INT(pid_t, fork, (void), (), EAGAIN)
 
 /* Of what is called this way only pidfd_open can fail. */
-WRAP(long, syscall, (long number, ...))
+FAULT_WRAP(long, syscall, (long number, ...))
 {
 	long arg[6];
 	va_list args;
@@ -213,51 +201,51 @@ WRAP(long, syscall, (long number, ...))
 	for (int i = 0; i < 6; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
-	if (number == SYS_pidfd_open && fails("pidfd_open", ENOMEM))
+	if (number == SYS_pidfd_open && fault_fails("pidfd_open", ENOMEM))
 		return -1;
 	return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
-WRAP(int, pthread_create, (pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg))
+FAULT_WRAP(int, pthread_create, (pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg))
 {
-	return fails("pthread_create", EAGAIN) ? EAGAIN : __real_pthread_create(id, attr, fn, arg);
+	return fault_fails("pthread_create", EAGAIN) ? EAGAIN : __real_pthread_create(id, attr, fn, arg);
 }
 
-WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
+FAULT_WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
 {
-	return fails("mmap", ENOMEM) ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
+	return fault_fails("mmap", ENOMEM) ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
 }
 
-static void *counted(void *block)
+void *fault_counted(void *block)
 {
 	add_relaxed(&fault.blocks, block != NULL);
 	return block;
 }
 
-WRAP(void *, malloc, (size_t size))
+FAULT_WRAP(void *, malloc, (size_t size))
 {
-	return fails("malloc", ENOMEM) ? NULL : counted(__real_malloc(size));
+	return fault_fails("malloc", ENOMEM) ? NULL : fault_counted(__real_malloc(size));
 }
 
-WRAP(void *, calloc, (size_t n, size_t size))
+FAULT_WRAP(void *, calloc, (size_t n, size_t size))
 {
-	return fails("calloc", ENOMEM) ? NULL : counted(__real_calloc(n, size));
+	return fault_fails("calloc", ENOMEM) ? NULL : fault_counted(__real_calloc(n, size));
 }
 
-WRAP(void *, realloc, (void *old, size_t size))
+FAULT_WRAP(void *, realloc, (void *old, size_t size))
 {
-	void *block = fails("realloc", ENOMEM) ? NULL : __real_realloc(old, size);
+	void *block = fault_fails("realloc", ENOMEM) ? NULL : __real_realloc(old, size);
 
-	return old ? block : counted(block);
+	return old ? block : fault_counted(block);
 }
 
 /* The block is the caller's to free. */
-WRAP(FILE *, open_memstream, (char **text, size_t *size))
+FAULT_WRAP(FILE *, open_memstream, (char **text, size_t *size))
 {
-	return fails("open_memstream", ENOMEM) ? NULL : counted(__real_open_memstream(text, size));
+	return fault_fails("open_memstream", ENOMEM) ? NULL : fault_counted(__real_open_memstream(text, size));
 }
 
-WRAP(void, free, (void *block))
+FAULT_WRAP(void, free, (void *block))
 {
 	add_relaxed(&fault.blocks, -(block != NULL));
 	__real_free(block);
@@ -274,7 +262,7 @@ void fault_share(void)
 		abort();
 }
 
-WRAP(uid_t, geteuid, (void))
+FAULT_WRAP(uid_t, geteuid, (void))
 {
 	return fault.uid ? fault.uid : __real_geteuid();
 }

@@ -32,6 +32,27 @@ void fault_arm(unsigned n, enum fault_how how);
 /* No more: whether any failed; the first of them and its errno. */
 bool fault_disarm(const char **call, int *error);
 
+/*
+ * For calls that a test wraps itself, by a --wrap=CALL of its own: whether this one
+ * is to fail; errno is set.  The linker calls __wrap_CALL for CALL, and CALL for
+ * __real_CALL.
+ */
+bool fault_fails(const char *call, int error);
+#define FAULT_WRAP(type, name, params) \
+	type __real_##name params; \
+	type __wrap_##name params; \
+	type __wrap_##name params
+
+/* One that returns -1 to fail. */
+#define FAULT_WRAP_INT(type, name, params, args, error) \
+	FAULT_WRAP(type, name, params) \
+	{ \
+		return fault_fails(#name, error) ? -1 : __real_##name args; \
+	}
+
+/* A block that such a call has allocated is counted. */
+void *fault_counted(void *block);
+
 /* From now on the calls of this process and of those it forks are counted as one. */
 void fault_share(void);
 

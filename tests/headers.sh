@@ -1,18 +1,31 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each public header compiles alone, and twice, as C11 and as C++17.
+# Each public header compiles alone, and twice, as C11 and as C++17, and so do its initialisers.
 . "${srcdir:-.}/tests/policy.sh"
 
 : "${CC:=cc}" "${CXX:=g++}"
 need "${CXX%% *}" g++
 make_scratch
 
+# objects HEADER: one of each struct that has an initialiser, IPCK_NAME_INIT for struct ipck_name.
+objects()
+{
+	sed -n 's/^#define \(IPCK_[A-Z_]*\)_INIT[ \t].*/\1/p' "$srcdir/lib/$1" | while read -r name; do
+		struct=$(echo "$name" | tr '[:upper:]' '[:lower:]')
+		echo "extern struct $struct of_$struct;"
+		echo "struct $struct of_$struct = ${name}_INIT;"
+	done
+}
+
 # compiles HEADER NAME COMPILER...
 compiles()
 {
 	header=$1 as=$2
 	shift 2
-	printf '#include <%s>\n#include <%s>\n' "$header" "$header" >"$scratch/alone.c"
+	{
+		printf '#include <%s>\n#include <%s>\n' "$header" "$header"
+		objects "$header"
+	} >"$scratch/alone.c"
 	"$@" -Wall -Wextra -Wundef -Werror -pedantic -fsyntax-only -I"$srcdir/lib" "$scratch/alone.c" 2>"$scratch/log" ||
 		{ fail "<$header> does not compile alone as $as"; cat "$scratch/log"; }
 }

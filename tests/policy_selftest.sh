@@ -157,6 +157,8 @@ echo 'static inline pid_t f(void) { return 0; }' >>"$tree/lib/ipckit/defs.h"
 finds headers 'defs.h> does not compile alone as C11'
 echo 'static inline int *f(void *p) { return p; }' >>"$tree/lib/ipckit/defs.h"
 finds headers 'defs.h> does not compile alone as C++17'
+printf 'struct ipck_one {\n\tint a, b;\n};\n#define IPCK_ONE_INIT {.b = 1}\n' >>"$tree/lib/ipckit/defs.h"
+finds headers 'defs.h> does not compile alone as C++17'
 cp "$tree/lib/ipckit/defs.h" "$tree/lib/ipckit/more.h"
 finds headers 'does not install <ipckit/more.h>'
 

@@ -12,6 +12,15 @@
 
 #include "support.h"
 
+/* This program by its path: opened, /proc/self/exe is valgrind where it runs the test. */
+static inline const char *own_path(void)
+{
+	static _Thread_local char path[4096];
+
+	ck_that(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
+	return path;
+}
+
 static inline int child_nothing(void *arg)
 {
 	(void)arg;

@@ -30,9 +30,8 @@ static void enter(struct holds *h)
 	pthread_mutex_lock(&mutex);
 	if (likely(h->epoch == fork_epoch()))
 		return;
-	/* Not freed: another thread of the parent may have been in the middle of it. */
-	h->hold = NULL;
-	h->count = h->room = h->promised = 0;
+	/* Another thread of the parent may have been in the middle of it: only the room is of use. */
+	h->count = h->promised = 0;
 	store_relaxed(&h->items, 0);
 	store_release(&h->epoch, fork_epoch());
 }
@@ -48,14 +47,18 @@ static void count_item(struct holds *h, enum hold_kind kind, int one)
 		store_relaxed(&h->items, load_relaxed(&h->items) + (uint32_t)one);
 }
 
+/* In that order: a child that another thread forks meanwhile has no more room than it knows of. */
 static int grow(struct holds *h, size_t room)
 {
-	struct hold *more = reallocarray(h->hold, room, sizeof(*more));
+	struct hold *more = reallocarray(NULL, room, sizeof(*more)), *old = h->hold;
 
 	if (!more)
 		return -ENOMEM;
-	h->hold = more;
-	h->room = room;
+	if (h->count)
+		memcpy(more, old, h->count * sizeof(*more));
+	store_release(&h->hold, more);
+	store_release(&h->room, room);
+	free(old);
 	return 0;
 }
 

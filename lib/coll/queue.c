@@ -3,6 +3,7 @@
 #include "coll/queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "base/name.h"
 #include "mem/fifo.h"
 #include "mem/mirror.h"
+#include "mem/shmfile.h"
 
 #define BYTES_DEFAULT ((size_t)1 << 20)
 
@@ -149,12 +151,22 @@ static int get_bell(struct ipck_queue *q, const char *name)
 	return 0;
 }
 
+/* Somebody may have removed the name since, and have given it to another.  inode: 0: not known. */
+static void unlink_own(const char *name, ino_t inode)
+{
+	ino_t there;
+
+	if (inode == 0 || (shmfile_inode(name, &there) == 0 && there == inode))
+		(void)segment_unlink(name);
+}
+
 int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ipck_queue_opts *opts)
 {
 	struct ipck_queue_opts own;
 	struct making making = {.opts = &own};
 	struct segment_plan plan = {.kind = SEGMENT_QUEUE, .name = name, .init = init_shm, .arg = &making};
 	struct ipck_queue *q = NULL;
+	struct stat made = {0};
 	bool created;
 	int rc = opts_copy(&own, sizeof(own), opts);
 
@@ -170,11 +182,13 @@ int ipck_queue_create(struct ipck_queue **out, const char *name, const struct ip
 	plan.mode = own.mode;
 	rc = segment_create(&q->segment, &plan);
 	created = rc == 0;
+	if (created && fstat(q->segment.fd, &made) < 0)
+		made.st_ino = 0;
 	if (rc == 0)
 		rc = get_bell(q, name);
 	rc = finish(out, q, rc);
 	if (rc < 0 && created && name)
-		(void)segment_unlink(name);
+		unlink_own(name, made.st_ino);
 	return rc;
 }
 
@@ -203,13 +217,16 @@ int ipck_queue_open(struct ipck_queue **out, const char *name, const struct ipck
 	return finish(out, q, rc);
 }
 
-/* What takes tokens. */
+/* What takes tokens, and never makes anybody wait. */
 static int check_bell(int fd)
 {
 	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
 
-	if (fstat(fd, &st) < 0)
+	if (flags < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if ((flags & O_ACCMODE) != O_RDWR || !(flags & O_NONBLOCK))
+		return -EPROTO;
 	/* An eventfd has no type. */
 	return S_ISFIFO(st.st_mode) || (st.st_mode & S_IFMT) == 0 ? 0 : -EPROTO;
 }

@@ -72,8 +72,8 @@ struct queue_shm {
 	/*
 	 * Under `put`.  head_seen, next_seen: old values, so that the other line is seldom
 	 * read.  reserved_at: the place of the last reservation, written before tail: with
-	 * that behind next there is none in the ring.  first: who others give way to, until
-	 * that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
+	 * that behind next there is none in the ring.  first: the thread that others give way
+	 * to, until that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
 	 */
 	ALIGNED(FALSE_SHARING) struct robust_lock put;
 	uint64_t tail;
@@ -90,7 +90,8 @@ struct queue_shm {
 	 * held, returned: how many entries are TAKEN, RETURNED; all others before next are free.
 	 * zeroes: how often all was done.  finished: how many are, if it is joinable.
 	 * taken: the count of next in 64 bits; may lag, but never by 2^31: see queue_taken.
-	 * voids: how many of these were no messages; again: how often one was given out again.
+	 * voids: how many of these were no messages; again: how often one was given out again;
+	 * thrown: how many nobody got, as it was shut down at once.
 	 */
 	ALIGNED(FALSE_SHARING) struct robust_lock get;
 	uint64_t next, head;
@@ -99,7 +100,7 @@ struct queue_shm {
 	uint32_t zeroes, noted;
 	uint64_t finished, taken;
 	struct queue_note note;
-	uint64_t voids, again, bytes_got, get_waits, most_items, recovered;
+	uint64_t voids, again, thrown, bytes_got, get_waits, most_items, recovered;
 };
 
 struct ipck_queue {

@@ -37,7 +37,7 @@ static int find_next(struct ipck_queue *q, struct found *f)
 			return 0;
 		case ENTRY_VOID:
 		case ENTRY_FILLER:
-			if (queue_pass_over(q) < 0)
+			if (queue_pass_over(q) <= 0)
 				return -EPROTO;
 			break;
 		default:
@@ -125,8 +125,12 @@ bool queue_may_get(void *queue)
 	const struct queue_shm *s = q->shm;
 	uint64_t next = load_seq(&s->next);
 
-	/* If next has moved, that was another reservation, in the same place. */
-	if (mark_place(next) != mark_place(load_seq(&s->tail)) &&
+	/*
+	 * tail only where it is needed: its line is the putters'.  If next has moved, that was another
+	 * reservation, in the same place.
+	 */
+	if ((mark_place(next) != mark_place(load_relaxed(&s->tail_seen)) ||
+	     mark_place(next) != mark_place(load_seq(&s->tail))) &&
 	    (racy_state(q, mark_place(next)) != ENTRY_RESERVED || load_seq(&s->next) != next))
 		return true;
 	return load_relaxed(&s->returned) || load_relaxed(&s->closed) == QUEUE_CLOSED || is_drained(q);

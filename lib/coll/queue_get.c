@@ -194,6 +194,8 @@ static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec
 
 	if (!places) {
 		queue_unlock_get(q);
+		/* Another was not woken for it. */
+		queue_tell(q, 1);
 		return -ENOMEM;
 	}
 	do {
@@ -241,8 +243,11 @@ static int get_many(struct ipck_queue *q, void *data, size_t size, struct iovec 
 int ipck_queue_get_many(struct ipck_queue *q, void *data, size_t size, struct iovec *messages, int n, size_t *needed,
                         struct ipck_deadline deadline)
 {
-	int rc = n <= 0 ? -EINVAL : q->leases ? holds_prepare(&q->holds, (size_t)n) : 0;
+	int rc;
 
+	/* There are never more. */
+	n = MIN(n, (int)q->units);
+	rc = n <= 0 ? -EINVAL : q->leases ? holds_prepare(&q->holds, (size_t)n) : 0;
 	if (rc < 0)
 		return rc;
 	rc = get_many(q, data, size, messages, n, needed, deadline);

@@ -64,10 +64,14 @@ uint64_t queue_total(const struct queue_shm *s)
 
 void queue_finish(const struct queue_shm *s, struct queue_note *n, uint32_t more)
 {
+	uint64_t total;
+
 	if (!s->joinable || more == 0)
 		return;
-	n->finished += more;
-	if (n->finished == queue_total(s))
+	total = queue_total(s);
+	/* What is thrown away may have been marked as done already, if more was marked than was got. */
+	n->finished = MIN(n->finished + more, total);
+	if (n->finished == total)
 		n->zeroes++;
 }
 
@@ -80,6 +84,8 @@ static void repair(struct ipck_queue *q)
 	if (load_acquire(&s->noted))
 		do_noted(q);
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + 1);
+	/* Else each that puts would ring, until it is found empty once. */
+	bell_repair(&s->bell);
 	if (load_relaxed(&s->closed) == QUEUE_CLOSED)
 		queue_discard(q);
 	queue_move_head(q);
@@ -328,13 +334,18 @@ int queue_discard(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 	struct queue_note n;
+	uint32_t more;
 	int rc = end_those(q, is_returned, NULL, ENTRY_DONE);
 
 	if (rc < 0)
 		return rc;
 	n = queue_note(s);
 	n.next = load_acquire(&s->tail);
-	queue_finish(s, &n, mark_count(n.next) - mark_count(load_relaxed(&s->next)));
+	more = mark_count(n.next) - mark_count(load_relaxed(&s->next));
+	/* Nothing comes any more: it is done again with the same number, or with none. */
+	if (more)
+		store_relaxed(&s->thrown, more);
+	queue_finish(s, &n, more);
 	store_relaxed(&s->taken, queue_taken(s));
 	queue_do(q, &n);
 	return 0;

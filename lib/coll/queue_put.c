@@ -65,29 +65,15 @@ static bool gives_way(const struct queue_shm *s)
 {
 	uint64_t first = load_relaxed(&s->first);
 
-	if (likely(first == 0) || first == ident_word())
+	if (likely(first == 0) || first == (uint64_t)tid_self())
 		return false;
 	return (uint64_t)load_relaxed(&s->first_until) - (uint64_t)clock_now() < CLAIM_NS;
-}
-
-/* Who has waited for some time. */
-static void claim(struct ipck_queue *q)
-{
-	struct queue_shm *s = q->shm;
-
-	if (queue_lock(&s->put, IPCK_NOWAIT) < 0)
-		return;
-	if (!gives_way(s)) {
-		store_relaxed(&s->first_until, clock_now() + CLAIM_NS);
-		store_relaxed(&s->first, ident_word());
-	}
-	lock_release(&s->put);
 }
 
 /* Under the lock; who gave way is told. */
 static void end_claim(struct queue_shm *s)
 {
-	if (likely(load_relaxed(&s->first) != ident_word()))
+	if (likely(load_relaxed(&s->first) != (uint64_t)tid_self()))
 		return;
 	store_seq(&s->first, 0);
 	evcount_notify(&s->room, EVCOUNT_ALL);
@@ -95,10 +81,35 @@ static void end_claim(struct queue_shm *s)
 
 /* ---- waiting ---- */
 
+/* head: at the last look.  stalled: looks since it has moved. */
 struct room_wait {
 	struct ipck_queue *queue;
-	uint32_t units;
+	uint32_t units, stalled;
+	uint64_t head;
+	bool claims;
 };
+
+/* After so many looks without any room: those who give way may be who would make it. */
+#define STALLED_MAX 4
+
+/* Who has waited for some time. */
+static void claim(struct room_wait *w)
+{
+	struct queue_shm *s = w->queue->shm;
+	uint64_t head = load_relaxed(&s->head);
+
+	w->stalled = head == w->head ? w->stalled + 1 : 0;
+	w->head = head;
+	if (!w->claims || queue_lock(&s->put, IPCK_NOWAIT) < 0)
+		return;
+	if (w->stalled >= STALLED_MAX) {
+		end_claim(s);
+	} else if (!gives_way(s)) {
+		store_relaxed(&s->first_until, clock_now() + CLAIM_NS);
+		store_relaxed(&s->first, (uint64_t)tid_self());
+	}
+	lock_release(&s->put);
+}
 
 /* Without the lock: others may have filled it before we get that.  tail may be older than
  * head is: then there is room. */
@@ -120,13 +131,13 @@ static bool look_for_room(void *arg)
 
 	if (queue_look(w->queue) && may_put(arg))
 		return true;
-	claim(w->queue);
+	claim(w);
 	return false;
 }
 
 static int wait_for_room(struct ipck_queue *q, uint32_t units, struct ipck_deadline deadline)
 {
-	struct room_wait w = {.queue = q, .units = units};
+	struct room_wait w = {.queue = q, .units = units, .claims = deadline.ns > 0};
 
 	if (deadline.ns > 0 && spin_until(&q->putting, may_put, &w))
 		return 0;
@@ -226,7 +237,7 @@ static void commit(struct ipck_queue *q, uint32_t place, size_t size)
 	store_seq(&e->word, entry_word(size, 0, ENTRY_READY));
 	add_relaxed(&s->bytes_committed, size);
 	/* With it, those that wait behind it can be got. */
-	queue_tell(q, mark_place(load_seq(&s->tail)) == place + units ? 1 : EVCOUNT_ALL);
+	queue_tell(q, (mark_place(load_seq(&s->tail)) - place - units) % q->units == 0 ? 1 : EVCOUNT_ALL);
 }
 
 void queue_cancel(struct ipck_queue *q, uint32_t place)

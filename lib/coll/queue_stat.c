@@ -57,7 +57,7 @@ static int read_figures(struct ipck_queue *q, struct ipck_queue_stats *f)
 	f->held = load_relaxed(&s->held);
 	f->unfinished = s->joinable ? total - load_relaxed(&s->finished) : 0;
 	f->puts = total - load_relaxed(&s->voids);
-	f->gets = taken - load_relaxed(&s->voids) + load_relaxed(&s->again);
+	f->gets = taken - load_relaxed(&s->voids) - load_relaxed(&s->thrown) + load_relaxed(&s->again);
 	f->bytes_put = load_relaxed(&s->bytes_put) + load_relaxed(&s->bytes_committed);
 	f->bytes_got = load_relaxed(&s->bytes_got);
 	f->put_waits = load_relaxed(&s->put_waits);

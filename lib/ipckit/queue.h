@@ -66,8 +66,9 @@ IPCK_BEGIN_DECLS
  * by inheritance over fork, by ipck_queue_fds, or by process.h's .pass.  A named
  * one exists until ipck_queue_unlink.  opts may be NULL.
  *
- * -EEXIST: the name is taken.  -ENOSPC: no shared memory.  -EINVAL: bad name, mode, or more than
- * IPCK_QUEUE_BYTES_MAX.  -ENOMEM, -EMFILE, -ENFILE, -EACCES, -E2BIG.
+ * -EEXIST: the name is taken.  -ENOENT: somebody removed it again meanwhile.  -ENOSPC: no shared
+ * memory.  -EINVAL: bad name, mode, or more than IPCK_QUEUE_BYTES_MAX.  -ENOMEM, -EMFILE, -ENFILE,
+ * -EACCES, -E2BIG.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_create(struct ipck_queue **out, const char *name,
                                                const struct ipck_queue_opts *opts);
@@ -99,7 +100,8 @@ IPCK_API int ipck_queue_unlink(const char *name);
 /*
  * Puts one message of `size` bytes behind all others; with 0 bytes data may be NULL.  It waits
  * while there is no room.  A message that has waited long for its room goes first: those
- * that would fit wait for it, and that up to 250 ms even if its producer was killed or stopped.
+ * that would fit wait for it, as long as any room comes, and up to 250 ms even if its producer
+ * was killed or stopped.
  * -EMSGSIZE: larger than the queue.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_put(struct ipck_queue *queue, const void *data, size_t size,
@@ -255,7 +257,8 @@ struct ipck_queue_stats {
 	bool joinable, leases;
 	int shutdown; /* 0, or enum ipck_queue_end */
 };
-#define IPCK_QUEUE_STATS_INIT {.size = sizeof(struct ipck_queue_stats)}
+#define IPCK_QUEUE_STATS_INIT \
+	{sizeof(struct ipck_queue_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0}
 
 /* stats->size is set by the caller: -EINVAL.  -EPROTO, -ETIMEDOUT as ipck_queue_size. */
 IPCK_API int ipck_queue_stat(struct ipck_queue *queue, struct ipck_queue_stats *stats);

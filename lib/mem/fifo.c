@@ -33,40 +33,62 @@ static int lift(int fd)
 	return rc < 0 ? rc : fd;
 }
 
-static int open_path(const char *path)
+/* *st: of what was opened. */
+static int open_path(const char *path, struct stat *st)
 {
-	int fd = lift(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
-	struct stat st;
+	int fd = lift(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)), rc;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+	rc = fstat(fd, st) < 0 ? -errno : 0;
+	if (rc == 0 && S_ISFIFO(st->st_mode))
 		return fd;
 	close(fd);
-	return -EPROTO;
+	return rc < 0 ? rc : -EPROTO;
+}
+
+/* Its maker may have been killed before it did this: so does each who may. */
+static int adopt(int fd, const struct stat *fifo, const struct stat *segment)
+{
+	if ((fifo->st_uid != segment->st_uid || fifo->st_gid != segment->st_gid) &&
+	    fchown(fd, segment->st_uid, segment->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	if ((fifo->st_mode & 0777) != (segment->st_mode & 0777) && fchmod(fd, segment->st_mode & 0777) < 0 &&
+	    errno != EPERM)
+		return -errno;
+	return 0;
 }
 
 /* Others may find it before it is as it should be: they are of the same user, or open it a moment later. */
-static int make(const char *path, const struct stat *segment)
+static int open_or_make(const char *path, const struct stat *segment)
 {
-	if (mkfifo(path, segment->st_mode & 0777) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	if (chown(path, segment->st_uid, segment->st_gid) < 0 && errno != EPERM)
+	mode_t mode = segment->st_mode & 0777;
+	struct stat st;
+	int fd, rc;
+
+	/* Whatever the umask: else it might not be open to its maker. */
+	if (mkfifo(path, mode) == 0 ? chmod(path, mode) < 0 : errno != EEXIST)
 		return -errno;
-	return chmod(path, segment->st_mode & 0777) < 0 ? -errno : 0;
+	fd = open_path(path, &st);
+	if (fd < 0)
+		return fd;
+	rc = adopt(fd, &st, segment);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
 }
 
 int fifo_beside(const char *name, int segment)
 {
 	char path[PATH_SIZE];
 	struct stat st;
-	int fd, rc;
+	int fd;
 
 	if (fstat(segment, &st) < 0)
 		return -errno;
 	make_path(path, name, st.st_ino);
-	rc = make(path, &st);
-	fd = rc < 0 ? rc : open_path(path);
+	fd = open_or_make(path, &st);
 	/* Made after the names were removed, it would stay for ever. */
 	if (fstat(segment, &st) == 0 && st.st_nlink == 0) {
 		unlink(path);
@@ -84,12 +106,13 @@ int fifo_anonymous(void)
 #else
 	/* A name for an instant; a kill in it leaves an empty FIFO. */
 	for (int attempt = 0; attempt < 100; attempt++) {
+		struct stat st;
 		char path[64];
 		int fd;
 
 		snprintf(path, sizeof(path), SHM_DIR "/ipck-%d-%llx", (int)getpid(), (unsigned long long)clock_now());
 		if (mkfifo(path, 0600) == 0) {
-			fd = open_path(path);
+			fd = open_path(path, &st);
 			unlink(path);
 			return fd;
 		}
