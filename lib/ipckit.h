@@ -8,7 +8,9 @@
 #include <ipckit/counter.h>
 #include <ipckit/deadline.h>
 #include <ipckit/defs.h>
+#include <ipckit/dict.h>
 #include <ipckit/event.h>
+#include <ipckit/heap.h>
 #include <ipckit/lock.h>
 #include <ipckit/pipe.h>
 #include <ipckit/pool.h>

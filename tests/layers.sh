@@ -28,7 +28,7 @@ layer_of_public()
 {
 	case $1 in
 	defs.h | deadline.h) echo 1 ;;
-	shm.h) echo 2 ;;
+	shm.h | heap.h) echo 2 ;;
 	lock.h | rlock.h | semaphore.h | condition.h | event.h | barrier.h) echo 3 ;;
 	counter.h | queue.h | pipe.h | dict.h) echo 4 ;;
 	process.h | wait.h) echo 5 ;;

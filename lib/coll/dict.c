@@ -33,7 +33,7 @@ static int choose_shape(struct shape *shape, const struct ipck_dict_opts *opts)
 	shape->shards = n;
 	shape->bytes = bytes;
 	shape->arenas_at = ROUND_UP(sizeof(struct dict_shm), (uint64_t)FALSE_SHARING);
-	shape->table_at = shape->arenas_at + n * sizeof(struct slab_arena);
+	shape->table_at = shape->arenas_at + slab_bytes(n);
 	if (bytes < shape->table_at + 8 * PAGE_BYTES)
 		return -EINVAL;
 	shape->pages = pages_count(bytes - shape->table_at - PAGE_BYTES);
@@ -44,37 +44,32 @@ static int init(void *body, void *arg)
 {
 	const struct shape *shape = arg;
 	struct dict_shm *s = body;
-	struct slab_arena *arena = (struct slab_arena *)(void *)((char *)body + shape->arenas_at);
 	int rc = pages_init(&s->pages, shape->table_at, shape->pages);
 
 	s->shards = shape->shards;
 	s->arenas_at = shape->arenas_at;
 	if (rc == 0 && getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed))
 		rc = -errno;
-	for (uint64_t i = 0; rc == 0 && i < shape->shards; i++)
-		rc = lock_init(&arena[i].lock);
-	return rc;
+	return rc < 0 ? rc : slab_init((char *)body + shape->arenas_at, shape->shards);
 }
 
 /* Of a segment that was had: what is checked is what is used. */
 static int attach(struct ipck_dict *d)
 {
 	struct dict_shm *s = segment_body(&d->segment);
-	uint64_t shards, at, bytes = d->segment.bytes;
+	uint64_t shards, at;
+	int rc;
 
-	if (bytes < sizeof(*s))
+	if (d->segment.bytes < sizeof(*s))
 		return -EPROTO;
 	shards = load_relaxed(&s->shards);
 	at = load_relaxed(&s->arenas_at);
-	if (shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)) || at % FALSE_SHARING || at > bytes ||
-	    shards > (bytes - at) / sizeof(struct slab_arena))
+	if (shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)))
 		return -EPROTO;
-	d->shm = s;
 	d->seed = load_relaxed(&s->seed);
 	d->shift = 64 - (unsigned)__builtin_ctzll(shards);
-	d->slabs.arena = (struct slab_arena *)(void *)((char *)s + at);
-	d->slabs.arenas = (uint32_t)shards;
-	return pages_attach(&d->slabs.pages, &d->segment, &s->pages);
+	rc = pages_attach(&d->slabs.pages, &d->segment, &s->pages);
+	return rc < 0 ? rc : slab_attach(&d->slabs, at, shards);
 }
 
 /* One way from "a segment was had, or not" to a handle. */

@@ -31,8 +31,9 @@
 
 #include "mem/slab.h"
 
-/* Of an arena's own words. */
-enum { SHARD_INDEX, SHARD_KEYS, SHARD_FILLED, SHARD_RECOVERED };
+/* Of a shard's own words, and of those that readers read. */
+enum { SHARD_KEYS, SHARD_FILLED, SHARD_RECOVERED };
+enum { FRONT_INDEX };
 
 struct dict_shm {
 	uint64_t seed;   /* of the hash; fixed, as are */
@@ -43,7 +44,6 @@ struct dict_shm {
 
 struct ipck_dict {
 	struct segment segment;
-	struct dict_shm *shm;
 	struct slabs slabs;
 	uint64_t seed;
 	unsigned shift; /* of a hash, to its shard */

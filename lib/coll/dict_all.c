@@ -12,7 +12,7 @@ static struct slab_arena *shard_at(const struct ipck_dict *d, uint32_t i)
 
 int dict_each(struct ipck_dict *d, const struct slab_arena *shard, dict_visit *visit, void *arg)
 {
-	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]);
+	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]);
 	int rc = 0;
 
 	if (place == 0)
@@ -65,7 +65,7 @@ int ipck_dict_clear(struct ipck_dict *d)
 		if (rc < 0)
 			break;
 		rc = dict_each(d, place.shard, remove_one, &place);
-		if (rc == 0 && load_relaxed(&place.shard->own[SHARD_INDEX]))
+		if (rc == 0 && load_relaxed(&slab_front(&d->slabs, place.shard)->own[FRONT_INDEX]))
 			rc = dict_reindex(d, place.shard);
 		dict_unlock(d, &place);
 	}
@@ -241,7 +241,7 @@ static int check_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void 
 /* Its keys and its index are all of its blocks. */
 static int check_shard(struct ipck_dict *d, struct slab_arena *shard)
 {
-	struct walk w = {.shard = shard, .blocks = shard->own[SHARD_INDEX] != 0};
+	struct walk w = {.shard = shard, .blocks = slab_front(&d->slabs, shard)->own[FRONT_INDEX] != 0};
 	int rc = slab_check(&d->slabs, shard);
 
 	if (rc == 0)

@@ -29,9 +29,11 @@ struct dict_key dict_key(const struct ipck_dict *d, const void *bytes, size_t si
 		memcpy(&word, at, 8);
 		h = mix(h ^ word, HASH_B);
 	}
-	word = 0;
-	memcpy(&word, at, left);
-	h = mix(h ^ word ^ HASH_A, HASH_B);
+	if (left) {
+		word = 0;
+		memcpy(&word, at, left);
+		h = mix(h ^ word ^ HASH_A, HASH_B);
+	}
 	return (struct dict_key){bytes, size, mix(h, HASH_A)};
 }
 
@@ -108,7 +110,7 @@ static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dic
 uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
                    uint64_t *slot)
 {
-	return find(d, load_acquire(&shard->own[SHARD_INDEX]), key, sizes, slot);
+	return find(d, load_acquire(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), key, sizes, slot);
 }
 
 /* With value NULL: whether it is there. */
@@ -134,14 +136,15 @@ static ssize_t read_value(const struct ipck_dict *d, const struct slab_arena *sh
 static ssize_t read(struct ipck_dict *d, const struct dict_key *key, void *value, size_t room, size_t *needed)
 {
 	struct slab_arena *shard = dict_shard(d, key->hash);
+	const uint64_t *freed = &slab_front(&d->slabs, shard)->reuse;
 	ssize_t n;
 	int rc;
 
 	for (int tries = 0; tries < TRIES; tries++) {
-		uint64_t reuse = load_acquire(&shard->reuse);
+		uint64_t reuse = load_acquire(freed);
 
 		n = read_value(d, shard, key, value, room, needed);
-		if (likely(load_acquire(&shard->reuse) == reuse))
+		if (likely(load_acquire(freed) == reuse))
 			return n;
 	}
 	rc = slab_lock(&d->slabs, shard);

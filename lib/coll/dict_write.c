@@ -57,7 +57,7 @@ static void fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, ui
 
 int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 {
-	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
+	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
 	unsigned log = INDEX_LOG_MIN;
 	struct change c;
 	int rc;
@@ -71,10 +71,10 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 		return rc;
 	change_begin(&c, d->slabs.pages.body);
 	/* Stored first, as the rest follows from it. */
-	change_set(&c, &shard->own[SHARD_INDEX], 0);
+	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], 0);
 	to = slab_take(&d->slabs, shard, &c, UINT64_C(8) << log);
 	fill_index(d, index_offset(place), to, index_log(place), log);
-	change_set(&c, &shard->own[SHARD_INDEX], index_place(to, log));
+	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], index_place(to, log));
 	change_set(&c, &shard->own[SHARD_FILLED], keys);
 	if (place)
 		rc = slab_free(&d->slabs, shard, &c, index_offset(place));
@@ -86,7 +86,7 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 /* Room for one more key in the index. */
 static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 {
-	uint64_t place = load_relaxed(&shard->own[SHARD_INDEX]), filled = load_relaxed(&shard->own[SHARD_FILLED]);
+	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), filled = load_relaxed(&shard->own[SHARD_FILLED]);
 
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
@@ -161,7 +161,7 @@ int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct
 int dict_remove(struct ipck_dict *d, const struct dict_place *place)
 {
 	struct slab_arena *shard = place->shard;
-	uint64_t index = load_relaxed(&shard->own[SHARD_INDEX]), at = index_offset(index);
+	uint64_t index = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), at = index_offset(index);
 	uint64_t mask = (UINT64_C(1) << index_log(index)) - 1, behind = at + 8 * (((place->slot - at) / 8 + 1) & mask);
 	/* Nobody has probed beyond it. */
 	bool last = load_relaxed(word_ptr(d, behind)) == SLOT_EMPTY;

@@ -50,7 +50,7 @@ static int choose_shape(struct shape *shape, const struct ipck_heap_opts *opts)
 	if (bytes > IPCK_HEAP_BYTES_MAX || root > ROOT_MAX || (opts->mode & ~(mode_t)0777))
 		return -EINVAL;
 	shape->arenas_at = ROUND_UP(sizeof(struct heap_shm), (uint64_t)FALSE_SHARING);
-	shape->root_at = ROUND_UP(shape->arenas_at + ARENAS * sizeof(struct slab_arena), (uint64_t)PAGE_BYTES);
+	shape->root_at = ROUND_UP(shape->arenas_at + slab_bytes(ARENAS), (uint64_t)PAGE_BYTES);
 	shape->root_bytes = root;
 	shape->table_at = ROUND_UP(shape->root_at + root, (uint64_t)PAGE_BYTES);
 	if (bytes < shape->table_at + 4 * PAGE_BYTES)
@@ -64,15 +64,12 @@ static int init(void *body, void *arg)
 {
 	const struct shape *shape = arg;
 	struct heap_shm *s = body;
-	struct slab_arena *arena = (struct slab_arena *)(void *)((char *)body + shape->arenas_at);
 	int rc = pages_init(&s->pages, shape->table_at, shape->pages);
 
 	s->root_at = shape->root_at;
 	s->root_bytes = shape->root_bytes;
 	s->arenas_at = shape->arenas_at;
-	for (int i = 0; rc == 0 && i < ARENAS; i++)
-		rc = lock_init(&arena[i].lock);
-	return rc;
+	return rc < 0 ? rc : slab_init((char *)body + shape->arenas_at, ARENAS);
 }
 
 /* Of a segment that was had: what is checked is what is used. */
@@ -80,18 +77,17 @@ static int attach(struct ipck_heap *h)
 {
 	struct heap_shm *s = segment_body(&h->segment);
 	uint64_t arenas_at, bytes = h->segment.bytes;
+	int rc;
 
 	if (bytes < sizeof(*s))
 		return -EPROTO;
 	arenas_at = load_relaxed(&s->arenas_at);
 	h->root_at = load_relaxed(&s->root_at);
 	h->root_bytes = load_relaxed(&s->root_bytes);
-	if (arenas_at % FALSE_SHARING || arenas_at > bytes || ARENAS * sizeof(struct slab_arena) > bytes - arenas_at ||
-	    h->root_at % 8 || h->root_at > bytes || h->root_bytes > bytes - h->root_at)
+	if (h->root_at % 8 || h->root_at > bytes || h->root_bytes > bytes - h->root_at)
 		return -EPROTO;
-	h->slabs.arena = (struct slab_arena *)(void *)((char *)s + arenas_at);
-	h->slabs.arenas = ARENAS;
-	return pages_attach(&h->slabs.pages, &h->segment, &s->pages);
+	rc = pages_attach(&h->slabs.pages, &h->segment, &s->pages);
+	return rc < 0 ? rc : slab_attach(&h->slabs, arenas_at, ARENAS);
 }
 
 /* ---- life ---- */
@@ -346,8 +342,8 @@ int ipck_heap_free_from(struct ipck_heap *h, uint64_t *slot)
 {
 	struct held held;
 	struct change c;
-	uint64_t block;
-	uint32_t arena;
+	uint64_t block = 0;
+	uint32_t arena = 0;
 	int rc = check_slot(h, slot);
 
 	if (rc == 0)

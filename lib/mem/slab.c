@@ -6,6 +6,29 @@
 
 #define SLAB_PAGES_MAX 16
 
+/* ---- arenas ---- */
+
+int slab_init(void *at, size_t n)
+{
+	struct slab_arena *arena = at;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = lock_init(&arena[i].lock);
+	return rc;
+}
+
+int slab_attach(struct slabs *s, uint64_t at, uint64_t n)
+{
+	if (at % FALSE_SHARING || at > s->pages.bytes || n == 0 || n > UINT16_MAX ||
+	    slab_bytes(n) > s->pages.bytes - at)
+		return -EPROTO;
+	s->arena = (struct slab_arena *)(void *)(s->pages.body + at);
+	s->front = (struct slab_front *)(void *)&s->arena[n];
+	s->arenas = (uint32_t)n;
+	return 0;
+}
+
 /* ---- slabs ---- */
 
 static unsigned class_of(uint64_t word)
@@ -312,7 +335,7 @@ int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t 
 	word = change_get(c, &e->word);
 	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a))
 		return -EPROTO;
-	change_set(c, &a->reuse, change_get(c, &a->reuse) + 1);
+	change_set(c, &slab_front(s, a)->reuse, change_get(c, &slab_front(s, a)->reuse) + 1);
 	if (page_kind(word) == PAGE_SLAB) {
 		free_block(s, a, c, page, block);
 		return 0;

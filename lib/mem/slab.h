@@ -40,16 +40,39 @@ struct slab_arena {
 	uint64_t undo_block, undo_link;
 	uint64_t blocks, bytes;          /* that are handed out */
 	uint64_t partial[SLAB_CLASSES]; /* the first slab with a free block (number + 1) */
+	uint64_t own[4];                /* the user's */
 	struct redo redo;
-	ALIGNED(FALSE_SHARING) uint64_t reuse;
+};
+
+/* What readers read of an arena: on a line that is seldom written, and near each other. */
+struct slab_front {
+	ALIGNED(CACHE_LINE) uint64_t reuse;
 	uint64_t own[7]; /* the user's */
 };
 
 struct slabs {
 	struct pages pages;
 	struct slab_arena *arena;
+	struct slab_front *front; /* one for each arena */
 	uint32_t arenas;
 };
+
+/* So many bytes are taken by n arenas and their fronts, at a multiple of FALSE_SHARING. */
+static inline size_t slab_bytes(size_t n)
+{
+	return n * (sizeof(struct slab_arena) + sizeof(struct slab_front));
+}
+
+/* In memory that nobody else uses yet. */
+int slab_init(void *at, size_t n);
+
+/* -EPROTO: they are not within the body.  After pages_attach. */
+int slab_attach(struct slabs *s, uint64_t at, uint64_t n);
+
+static inline struct slab_front *slab_front(const struct slabs *s, const struct slab_arena *a)
+{
+	return &s->front[a - s->arena];
+}
 
 /* The class of a size from 1 to SLAB_LARGEST, and the size of its blocks. */
 static inline unsigned slab_class(size_t size)
