@@ -30,7 +30,7 @@ layer_of_public()
 	defs.h | deadline.h) echo 1 ;;
 	shm.h | heap.h) echo 2 ;;
 	lock.h | rlock.h | semaphore.h | condition.h | event.h | barrier.h) echo 3 ;;
-	counter.h | queue.h | pipe.h | dict.h) echo 4 ;;
+	counter.h | queue.h | pipe.h | dict.h | array.h) echo 4 ;;
 	process.h | wait.h) echo 5 ;;
 	pool.h | future.h | executor.h | mapreduce.h) echo 6 ;;
 	*) echo 0 ;;

@@ -123,8 +123,14 @@ static inline struct slab_arena *dict_shard(const struct ipck_dict *d, uint64_t 
  * The record of a key, 0 if there is none, with its sizes; *slot: where its word is, or where
  * one of it goes, 0: nowhere.
  */
-uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
-                   uint64_t *slot);
+uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key,
+                   uint64_t *sizes, uint64_t *slot);
+
+/* The place of a shard's index; 0: none yet. */
+static inline uint64_t dict_index(const struct ipck_dict *d, const struct slab_arena *shard)
+{
+	return load_acquire(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]);
+}
 
 static inline uint64_t dict_word(const struct ipck_dict *d, uint64_t offset)
 {

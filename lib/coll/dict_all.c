@@ -12,12 +12,13 @@ static struct slab_arena *shard_at(const struct ipck_dict *d, uint32_t i)
 
 int dict_each(struct ipck_dict *d, const struct slab_arena *shard, dict_visit *visit, void *arg)
 {
-	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]);
+	uint64_t place = dict_index(d, shard);
 	int rc = 0;
 
 	if (place == 0)
 		return 0;
-	if (index_log(place) > SLOT_TAG_BITS || !dict_is_within(d, index_offset(place), UINT64_C(8) << index_log(place)))
+	if (index_log(place) > SLOT_TAG_BITS ||
+	    !dict_is_within(d, index_offset(place), UINT64_C(8) << index_log(place)))
 		return -EPROTO;
 	for (uint64_t i = 0; rc == 0 && i < UINT64_C(1) << index_log(place); i++) {
 		uint64_t word = dict_word(d, index_offset(place) + 8 * i), record = word_record(word), sizes;
@@ -65,7 +66,7 @@ int ipck_dict_clear(struct ipck_dict *d)
 		if (rc < 0)
 			break;
 		rc = dict_each(d, place.shard, remove_one, &place);
-		if (rc == 0 && load_relaxed(&slab_front(&d->slabs, place.shard)->own[FRONT_INDEX]))
+		if (rc == 0 && dict_index(d, place.shard))
 			rc = dict_reindex(d, place.shard);
 		dict_unlock(d, &place);
 	}
@@ -241,7 +242,7 @@ static int check_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void 
 /* Its keys and its index are all of its blocks. */
 static int check_shard(struct ipck_dict *d, struct slab_arena *shard)
 {
-	struct walk w = {.shard = shard, .blocks = slab_front(&d->slabs, shard)->own[FRONT_INDEX] != 0};
+	struct walk w = {.shard = shard, .blocks = dict_index(d, shard) != 0};
 	int rc = slab_check(&d->slabs, shard);
 
 	if (rc == 0)

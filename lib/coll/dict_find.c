@@ -74,7 +74,8 @@ void dict_copy(const struct ipck_dict *d, uint64_t at, void *to, size_t size)
  * The record of a key, 0 if there is none, with its sizes; *slot: where its word is, or where
  * one of it goes.  What is damaged, or was freed, is no record.
  */
-static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dict_key *key, uint64_t *sizes, uint64_t *slot)
+static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dict_key *key, uint64_t *sizes,
+                     uint64_t *slot)
 {
 	uint64_t tag = slot_tag(key->hash), mask, at, free_slot = 0;
 
@@ -107,10 +108,10 @@ static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dic
 	return 0;
 }
 
-uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key, uint64_t *sizes,
-                   uint64_t *slot)
+uint64_t dict_find(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key,
+                   uint64_t *sizes, uint64_t *slot)
 {
-	return find(d, load_acquire(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), key, sizes, slot);
+	return find(d, dict_index(d, shard), key, sizes, slot);
 }
 
 /* With value NULL: whether it is there. */

@@ -29,7 +29,8 @@ static void write_bytes(const struct ipck_dict *d, uint64_t at, const char *from
 	store_release(word_ptr(d, at), word);
 }
 
-static void write_record(const struct ipck_dict *d, uint64_t record, const struct dict_key *key, const void *value, size_t size)
+static void write_record(const struct ipck_dict *d, uint64_t record, const struct dict_key *key, const void *value,
+                         size_t size)
 {
 	store_release(word_ptr(d, record), record_sizes(key->size, size));
 	write_bytes(d, record + 8, key->bytes, key->size);
@@ -57,7 +58,7 @@ static void fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, ui
 
 int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 {
-	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
+	uint64_t place = dict_index(d, shard), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
 	unsigned log = INDEX_LOG_MIN;
 	struct change c;
 	int rc;
@@ -86,7 +87,7 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 /* Room for one more key in the index. */
 static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 {
-	uint64_t place = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), filled = load_relaxed(&shard->own[SHARD_FILLED]);
+	uint64_t place = dict_index(d, shard), filled = load_relaxed(&shard->own[SHARD_FILLED]);
 
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
@@ -161,7 +162,7 @@ int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct
 int dict_remove(struct ipck_dict *d, const struct dict_place *place)
 {
 	struct slab_arena *shard = place->shard;
-	uint64_t index = load_relaxed(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]), at = index_offset(index);
+	uint64_t index = dict_index(d, shard), at = index_offset(index);
 	uint64_t mask = (UINT64_C(1) << index_log(index)) - 1, behind = at + 8 * (((place->slot - at) / 8 + 1) & mask);
 	/* Nobody has probed beyond it. */
 	bool last = load_relaxed(word_ptr(d, behind)) == SLOT_EMPTY;
@@ -193,7 +194,8 @@ int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place
 	place->shard = dict_shard(d, key->hash);
 	rc = slab_lock(&d->slabs, place->shard);
 	if (unlikely(rc > 0))
-		store_relaxed(&place->shard->own[SHARD_RECOVERED], load_relaxed(&place->shard->own[SHARD_RECOVERED]) + 1);
+		store_relaxed(&place->shard->own[SHARD_RECOVERED],
+		              load_relaxed(&place->shard->own[SHARD_RECOVERED]) + 1);
 	if (rc >= 0)
 		place->record = dict_find(d, place->shard, key, &place->sizes, &place->slot);
 	return MIN(rc, 0);

@@ -67,7 +67,7 @@ IPCK_API int ipck_heap_unlink(const char *name);
 
 /* ---- places ---- */
 
-/* The root: zeroes at first, page-aligned, never freed.  Offset and address stay the same as long as the heap is open. */
+/* The root: zeroes at first, page-aligned, never freed. */
 IPCK_API void *ipck_heap_root(const struct ipck_heap *heap);
 
 /* The address of an offset in this process: NULL for 0, and for what is not in the heap. */

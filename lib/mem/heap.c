@@ -332,7 +332,8 @@ static int lock_block(struct ipck_heap *h, struct held *held, uint64_t *slot, ui
 		if (rc < 0)
 			return rc;
 		now = *arena;
-		if (load_relaxed(slot) == *block && (*block == 0 || slab_size(&h->slabs, *block, &now)) && now == *arena)
+		if (load_relaxed(slot) == *block && (*block == 0 || slab_size(&h->slabs, *block, &now)) &&
+		    now == *arena)
 			return 0;
 		unlock(h, held);
 	}

@@ -6,6 +6,9 @@
 
 #define SLAB_PAGES_MAX 16
 
+/* From this class on (128 bytes) an arena keeps no slab that is empty. */
+#define CLASS_GIVEN_BACK 7
+
 /* ---- arenas ---- */
 
 int slab_init(void *at, size_t n)
@@ -258,7 +261,8 @@ static uint64_t take_large(struct slabs *s, struct slab_arena *a, struct change 
 }
 
 /* From the free blocks of a slab, or one that never was. */
-static uint64_t take_block(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t page, unsigned class, uint64_t *used)
+static uint64_t take_block(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t page, unsigned class,
+                           uint64_t *used)
 {
 	struct page *e = &s->pages.table[page];
 	uint64_t block = change_get(c, &e->link[SLAB_FREE]), end = slab_at(s, page + slab_pages(class)), ever;
@@ -318,8 +322,9 @@ static void free_block(struct slabs *s, struct slab_arena *a, struct change *c, 
 		link_slab(s, a, c, page, class);
 	count(a, c, -1, -(int64_t)slab_class_size(class));
 	list = change_get(c, &e->link[SLAB_LIST]);
-	/* Empty, and not the last of its class: so who takes and frees in turn does not go to the pages each time. */
-	if ((uint32_t)used == 0 && (list_next(list) || list_before(list)) && change_get(c, &a->spare) == 0) {
+	/* Empty.  Who takes and frees small ones in turn does not go to the pages each time. */
+	if ((uint32_t)used == 0 && (class >= CLASS_GIVEN_BACK || list_next(list) || list_before(list)) &&
+	    change_get(c, &a->spare) == 0) {
 		unlink_slab(s, a, c, page, class);
 		make_spare_of(s, a, c, page, slab_pages(class));
 	}
