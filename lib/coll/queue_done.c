@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include "base/ident.h"
-
 /* ---- task_done ---- */
 
 static int finish_one(struct ipck_queue *q)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What getters change, under their lock, so that a kill leaves nothing half done; the protocol is in queue.h. */
+#include "coll/queue.h"
+
 #include <errno.h>
 
 #include "base/ident.h"
-#include "coll/queue.h"
 
 /* ---- the note ---- */
 
@@ -212,7 +213,7 @@ void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum ent
 }
 
 /* Where something has come back, been finished, or is not to be waited for any more. */
-void queue_tell_of_end(struct ipck_queue *q)
+static void tell_of_end(struct ipck_queue *q)
 {
 	struct queue_shm *s = q->shm;
 
@@ -235,7 +236,7 @@ int queue_end(struct ipck_queue *q, uint32_t place, enum entry_state how)
 	else
 		rc = -EPERM;
 	queue_unlock_get(q);
-	queue_tell_of_end(q);
+	tell_of_end(q);
 	return MIN(rc, 0);
 }
 
