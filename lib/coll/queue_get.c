@@ -82,6 +82,15 @@ static int get_large(struct ipck_queue *q, const struct found *f, void *data)
 	return 0;
 }
 
+/* Under the lock, which it gives back; it fits. */
+static int get_found(struct ipck_queue *q, const struct found *f, void *data)
+{
+	if (unlikely(entry_size(f->word) > QUEUE_SMALL || q->leases))
+		return get_large(q, f, data);
+	get_small(q, f, data);
+	return 0;
+}
+
 /* The lock, with a message that fits. */
 static int begin_fitting(struct ipck_queue *q, struct found *f, size_t size, size_t *needed,
                          struct ipck_deadline deadline)
@@ -105,10 +114,7 @@ static ssize_t get_one(struct ipck_queue *q, void *data, size_t size, size_t *ne
 
 	if (unlikely(rc < 0))
 		return rc;
-	if (likely(entry_size(f.word) <= QUEUE_SMALL && !q->leases))
-		get_small(q, &f, data);
-	else
-		rc = get_large(q, &f, data);
+	rc = get_found(q, &f, data);
 	return rc < 0 ? rc : (ssize_t)entry_size(f.word);
 }
 
@@ -215,12 +221,8 @@ static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec
 
 static int get_first_of_many(struct ipck_queue *q, const struct found *f, void *data, struct iovec *message)
 {
-	int rc = 0;
+	int rc = get_found(q, f, data);
 
-	if (f->again)
-		get_small(q, f, data);
-	else
-		rc = get_large(q, f, data);
 	*message = (struct iovec){.iov_base = data, .iov_len = entry_size(f->word)};
 	return rc < 0 ? rc : 1;
 }
