@@ -190,32 +190,31 @@ static int get_run(struct ipck_queue *q, char *data, size_t size, struct iovec *
 	return i;
 }
 
-/* One after the other, as each is a change of its own; room for n was prepared. */
+/*
+ * One after the other, as each is a change of its own; room for n was prepared.  Nothing is
+ * allocated under the lock: until it is copied, a message's iov_base is its place in the queue.
+ */
 static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec *messages, int n,
                      struct found *f)
 {
-	uint32_t *places = calloc((size_t)n, sizeof(*places));
 	size_t bytes = 0;
 	int i = 0;
 
-	if (!places) {
-		queue_unlock_get(q);
-		/* Another was not woken for it. */
-		queue_tell(q, 1);
-		return -ENOMEM;
-	}
 	do {
 		take(q, f);
-		places[i] = f->place;
-		messages[i] = (struct iovec){.iov_base = data + bytes, .iov_len = entry_size(f->word)};
+		messages[i].iov_base = (void *)(uintptr_t)f->place;
+		messages[i].iov_len = entry_size(f->word);
 		bytes += messages[i++].iov_len;
 	} while (i < n && queue_find(q, f) > 0 && entry_size(f->word) <= size - bytes);
 	queue_unlock_get(q);
 	for (int k = 0; k < i; k++) {
-		copy_out(q, places[k], messages[k].iov_len, messages[k].iov_base);
-		holds_add(&q->holds, places[k], HOLD_LEASED);
+		uint32_t place = (uint32_t)(uintptr_t)messages[k].iov_base;
+
+		copy_out(q, place, messages[k].iov_len, data);
+		holds_add(&q->holds, place, HOLD_LEASED);
+		messages[k].iov_base = data;
+		data += messages[k].iov_len;
 	}
-	free(places);
 	return i;
 }
 
