@@ -439,6 +439,46 @@ START_TEST(a_drain_waits_for_others)
 }
 END_TEST
 
+/*
+ * Two handles of one process are two users: the one that has something is told of the end, the other
+ * waits for what may come back, and cannot end it.
+ */
+START_TEST(a_drain_of_two_handles)
+{
+	enum ending how = (enum ending)_i;
+	struct ipck_queue_item item;
+	struct ipck_queue *again;
+	pid_t drainer;
+	char byte;
+
+	make(PLAIN);
+	spin_forbid();
+	again = open_again(queue);
+	put_text(queue, "x");
+	item = peek_text(again, "x");
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_DRAIN));
+	is_shut_down(again);
+	ck_err(ipck_queue_get(queue, &byte, 1, NULL, IPCK_NOWAIT), ETIMEDOUT);
+	ck_err(ipck_queue_release(queue, &item), EPERM);
+	ck_err(ipck_queue_refuse(queue, &item), EPERM);
+	drainer = test_fork(drain_it, &how);
+	TEST_UNTIL(asleep_for_message(queue) >= 1 && test_state(drainer) == 'S');
+	if (how == RELEASED)
+		ck_ok(ipck_queue_release(again, &item));
+	else if (how == REFUSED)
+		ck_ok(ipck_queue_refuse(again, &item));
+	else
+		ipck_queue_close(again);
+	test_join(drainer);
+	is_shut_down(queue);
+	if (how != CLOSED) {
+		is_shut_down(again);
+		ipck_queue_close(again);
+	}
+	ipck_queue_close(queue);
+}
+END_TEST
+
 /* More is marked than was got; what is thrown away then is not done twice. */
 START_TEST(done_before_it_is_thrown_away)
 {
@@ -478,5 +518,6 @@ int main(void)
 	tcase_add_loop_test(tc, peeked_over_a_drain, 0, FORMS);
 	tcase_add_loop_test(tc, peeked_over_an_end_at_once, 0, FORMS);
 	tcase_add_loop_test(tc, a_drain_waits_for_others, 0, ENDINGS);
+	tcase_add_loop_test(tc, a_drain_of_two_handles, 0, KILLED);
 	return test_main(s);
 }
