@@ -84,6 +84,8 @@ static void repair(struct ipck_queue *q)
 
 	if (load_acquire(&s->noted))
 		do_noted(q);
+	/* However many die between next and this: it lags by what one has got. */
+	store_relaxed(&s->taken, queue_taken(s));
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + 1);
 	/* Else each that puts would ring, until it is found empty once. */
 	bell_repair(&s->bell);
@@ -347,7 +349,8 @@ int queue_discard(struct ipck_queue *q)
 	if (more)
 		store_relaxed(&s->thrown, more);
 	queue_finish(s, &n, more);
-	store_relaxed(&s->taken, queue_taken(s));
+	/* next never moves beyond it. */
+	store_relaxed(&s->tail_seen, n.next);
 	queue_do(q, &n);
 	return 0;
 }
