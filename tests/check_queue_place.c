@@ -128,6 +128,23 @@ START_TEST(canceled_is_nothing)
 }
 END_TEST
 
+/* It takes its room, and counts, until what was before it is got. */
+START_TEST(canceled_behind_another)
+{
+	make_queue(IPCK_QUEUE_OPTS(.bytes = SMALL, .max_items = 2, .joinable = true));
+	put_text(queue, "x");
+	ck_ok(ipck_queue_cancel(queue, reserve(queue, 100)));
+	ck_assert(ck_ok(ipck_queue_size(queue)) == 1 && ipck_queue_full(queue));
+	ck_assert(figures(queue).puts == 2 && figures(queue).unfinished == 2);
+	expect_text(queue, "x");
+	ck_assert(figures(queue).puts == 1 && figures(queue).unfinished == 1);
+	ck_ok(ipck_queue_task_done(queue));
+	ck_ok(ipck_queue_join(queue, IPCK_NOWAIT));
+	is_unused(queue);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 START_TEST(no_room_to_reserve)
 {
 	void *data = NULL;
@@ -420,6 +437,7 @@ int main(void)
 	tcase_add_test(tc, shorter_ones_in_a_row);
 	tcase_add_loop_test(tc, ended_in_any_order, 0, CHOICES);
 	tcase_add_loop_test(tc, canceled_is_nothing, 0, 2);
+	tcase_add_test(tc, canceled_behind_another);
 	tcase_add_test(tc, no_room_to_reserve);
 	tc = test_case(s, "sleep");
 	tcase_add_loop_test(tc, getters_wait_behind_it, 0, 4);
