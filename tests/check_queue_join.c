@@ -142,6 +142,41 @@ START_TEST(a_moment_is_enough)
 }
 END_TEST
 
+/* What is done before the last does not wake who waits for all. */
+static void join_all(unsigned i, void *arg)
+{
+	uint32_t sequence;
+
+	(void)arg;
+	if (i > 0) {
+		ck_ok(ipck_queue_join(queue, far_off()));
+		add_acq_rel(&shared->ended, 1);
+		return;
+	}
+	TEST_UNTIL(asleep_for_zero(queue) >= 1);
+	sequence = (uint32_t)load_seq(&queue->shm->joined.word);
+	for (int n = 0; n < 3; n++) {
+		expect_text(queue, "x");
+		ck_ok(ipck_queue_task_done(queue));
+	}
+	ck_that((uint32_t)load_seq(&queue->shm->joined.word) == sequence);
+	ck_that(load_acquire(&shared->ended) == 0);
+	expect_text(queue, "x");
+	ck_ok(ipck_queue_task_done(queue));
+}
+
+START_TEST(woken_once)
+{
+	make(_i & 2 ? LEASES : JOINABLE);
+	spin_forbid();
+	for (int n = 0; n < 4; n++)
+		put_text(queue, "x");
+	run_parties(_i & 1, 2, join_all, NULL);
+	ck_assert_uint_eq(unfinished(), 0);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 #define JOBS 300
 
 static void do_jobs(unsigned i, void *arg)
@@ -505,6 +540,7 @@ int main(void)
 	tcase_add_test(tc, each_is_done_once);
 	tcase_add_test(tc, peeked_is_marked_too);
 	tcase_add_loop_test(tc, a_moment_is_enough, 0, 8);
+	tcase_add_loop_test(tc, woken_once, 0, 4);
 	tcase_add_loop_test(tc, joined_after_all_jobs, 0, 8);
 	tc = test_case(s, "shutdown");
 	tcase_add_loop_test(tc, drained, 0, FORMS);

@@ -214,31 +214,35 @@ void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum ent
 	queue_do(q, &n);
 }
 
-/* Where something has come back, been finished, or is not to be waited for any more. */
-static void tell_of_end(struct ipck_queue *q)
+/* Where something has come back, is not to be waited for any more, or was the last that was to be done. */
+static void tell_of_end(struct ipck_queue *q, bool all_done)
 {
 	struct queue_shm *s = q->shm;
 
 	if (load_relaxed(&s->returned) || load_relaxed(&s->closed) != QUEUE_OPEN)
 		queue_tell(q, EVCOUNT_ALL);
-	if (s->joinable)
+	if (all_done)
 		evcount_notify(&s->joined, EVCOUNT_ALL);
 }
 
 int queue_end(struct ipck_queue *q, uint32_t place, enum entry_state how)
 {
 	int rc = queue_lock_get(q, IPCK_FOREVER);
+	uint32_t zeroes;
+	bool all_done;
 	uint64_t word;
 
 	if (rc < 0)
 		return rc;
+	zeroes = load_relaxed(&q->shm->zeroes);
 	word = load_relaxed(&queue_entry(q, place)->word);
 	if (entry_state(word) == ENTRY_TAKEN && load_relaxed(&queue_entry(q, place)->owner) == ident_word())
 		queue_end_one(q, place, word, how, how == ENTRY_DONE && q->shm->leases);
 	else
 		rc = -EPERM;
+	all_done = load_relaxed(&q->shm->zeroes) != zeroes;
 	queue_unlock_get(q);
-	tell_of_end(q);
+	tell_of_end(q, all_done);
 	return MIN(rc, 0);
 }
 
