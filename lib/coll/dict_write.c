@@ -110,10 +110,11 @@ static uint64_t take_record(struct ipck_dict *d, struct slab_arena *shard, struc
 	return record;
 }
 
-static int insert(struct ipck_dict *d, struct slab_arena *shard, const struct dict_key *key, const void *value,
+static int insert(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
                   size_t size)
 {
-	uint64_t sizes, slot;
+	struct slab_arena *shard = place->shard;
+	uint64_t index = dict_index(d, shard), slot = place->slot, sizes;
 	struct change c;
 	int rc = make_room(d, shard);
 
@@ -121,7 +122,8 @@ static int insert(struct ipck_dict *d, struct slab_arena *shard, const struct di
 		rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
 	if (rc < 0)
 		return rc;
-	(void)dict_find(d, shard, key, &sizes, &slot);
+	if (unlikely(dict_index(d, shard) != index))
+		(void)dict_find(d, shard, key, &sizes, &slot);
 	if (unlikely(slot == 0))
 		return -EPROTO;
 	(void)take_record(d, shard, &c, slot, key, value, size);
@@ -156,7 +158,7 @@ static int replace(struct ipck_dict *d, const struct dict_place *place, const st
 int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
                size_t size)
 {
-	return place->record ? replace(d, place, key, value, size) : insert(d, place->shard, key, value, size);
+	return place->record ? replace(d, place, key, value, size) : insert(d, place, key, value, size);
 }
 
 int dict_remove(struct ipck_dict *d, const struct dict_place *place)
@@ -309,7 +311,7 @@ static int add(struct ipck_dict *d, const struct dict_place *place, const struct
 	uint64_t *at;
 
 	if (!place->record)
-		return insert(d, place->shard, key, value, sizeof(*value));
+		return insert(d, place, key, value, sizeof(*value));
 	if (place->sizes >> 32 != sizeof(*value))
 		return -EINVAL;
 	at = word_ptr(d, record_value(place->record, key->size));

@@ -6,6 +6,9 @@
 
 /* Memory of a free run of that many pages goes back to the system. */
 #define LONG_RUN 16
+/* How many pages more are reserved than are taken. */
+#define AHEAD_MIN 16
+#define AHEAD_MAX 4096
 /* How many runs of a bin are looked at for one that is long enough. */
 #define TRIES 8
 
@@ -146,6 +149,25 @@ static int take_run(struct pages *p, struct change *c, uint64_t at, uint64_t n)
 	return 0;
 }
 
+/* Memory up to `end`, and some more if there is, so that few calls are made for it. */
+static int reserve_ahead(struct pages *p, uint64_t end)
+{
+	uint64_t from = MAX(load_relaxed(&p->shm->reserved), load_relaxed(&p->shm->frontier));
+	uint64_t more = MIN(MAX(end + MIN(end / 8, (uint64_t)AHEAD_MAX), end + AHEAD_MIN), p->count);
+	int rc;
+
+	if (end <= from)
+		return 0;
+	rc = reserve(p, from, more - from);
+	if (rc == -ENOSPC && more > end) {
+		more = end;
+		rc = reserve(p, from, more - from);
+	}
+	if (rc == 0)
+		store_relaxed(&p->shm->reserved, more);
+	return rc;
+}
+
 static int take_frontier(struct pages *p, struct change *c, uint64_t n, uint64_t *at)
 {
 	int rc;
@@ -153,7 +175,7 @@ static int take_frontier(struct pages *p, struct change *c, uint64_t n, uint64_t
 	*at = load_relaxed(&p->shm->frontier);
 	if (*at > p->count || n > p->count - *at)
 		return -ENOSPC;
-	rc = reserve(p, *at, n);
+	rc = reserve_ahead(p, *at + n);
 	if (rc == 0)
 		change_set(c, &p->shm->frontier, *at + n);
 	return rc;
@@ -233,10 +255,14 @@ static void give(struct pages *p, uint64_t at, uint64_t n, uint64_t *spare)
 
 	change_begin(&c, p->body);
 	given_back = join_neighbours(p, &c, &at, &n);
-	if (at + n == load_relaxed(&s->frontier))
+	given_back |= own_pages >= LONG_RUN;
+	if (at + n != load_relaxed(&s->frontier)) {
+		link_run(p, &c, at, n, given_back);
+	} else {
 		change_set(&c, &s->frontier, at);
-	else
-		link_run(p, &c, at, n, given_back || own_pages >= LONG_RUN);
+		if (given_back)
+			store_relaxed(&s->reserved, MIN(load_relaxed(&s->reserved), at));
+	}
 	change_set(&c, &s->used, load_relaxed(&s->used) - own_pages);
 	change_set(&c, spare, 0);
 	redo_do(&s->redo, &c);

@@ -50,7 +50,8 @@ struct pages_shm {
 	uint64_t first_at; /* offset of page 0; fixed */
 	ALIGNED(FALSE_SHARING) struct robust_lock lock;
 	uint64_t frontier;
-	uint64_t used; /* pages that are handed out */
+	uint64_t reserved; /* behind the frontier there is memory up to here; too low after a kill, never too high */
+	uint64_t used;     /* pages that are handed out */
 	uint64_t bin[PAGE_BINS];
 	struct redo redo;
 };

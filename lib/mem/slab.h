@@ -100,7 +100,10 @@ static inline uint32_t slab_class_size(unsigned class)
 /* The lock, with what a dead holder left done.  Positive: it had died.  -EPROTO, -ENOTRECOVERABLE. */
 int slab_lock(struct slabs *s, struct slab_arena *a);
 
-/* Gives back what is spare, and the lock. */
+/* Gives back what is spare, a dead holder's or an empty slab's: between two changes under one lock. */
+void slab_give_spare(struct slabs *s, struct slab_arena *a);
+
+/* The same, and gives back the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
 
 /* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
