@@ -3,6 +3,7 @@
 #ifndef IPCKIT_H
 #define IPCKIT_H
 
+#include <ipckit/array.h>
 #include <ipckit/barrier.h>
 #include <ipckit/condition.h>
 #include <ipckit/counter.h>

@@ -142,6 +142,41 @@ START_TEST(a_moment_is_enough)
 }
 END_TEST
 
+/* What is done before the last does not wake who waits for all. */
+static void join_all(unsigned i, void *arg)
+{
+	uint32_t sequence;
+
+	(void)arg;
+	if (i > 0) {
+		ck_ok(ipck_queue_join(queue, far_off()));
+		add_acq_rel(&shared->ended, 1);
+		return;
+	}
+	TEST_UNTIL(asleep_for_zero(queue) >= 1);
+	sequence = (uint32_t)load_seq(&queue->shm->joined.word);
+	for (int n = 0; n < 3; n++) {
+		expect_text(queue, "x");
+		ck_ok(ipck_queue_task_done(queue));
+	}
+	ck_that((uint32_t)load_seq(&queue->shm->joined.word) == sequence);
+	ck_that(load_acquire(&shared->ended) == 0);
+	expect_text(queue, "x");
+	ck_ok(ipck_queue_task_done(queue));
+}
+
+START_TEST(woken_once)
+{
+	make(_i & 2 ? LEASES : JOINABLE);
+	spin_forbid();
+	for (int n = 0; n < 4; n++)
+		put_text(queue, "x");
+	run_parties(_i & 1, 2, join_all, NULL);
+	ck_assert_uint_eq(unfinished(), 0);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 #define JOBS 300
 
 static void do_jobs(unsigned i, void *arg)
@@ -439,6 +474,46 @@ START_TEST(a_drain_waits_for_others)
 }
 END_TEST
 
+/*
+ * Two handles of one process are two users: the one that has something is told of the end, the other
+ * waits for what may come back, and cannot end it.
+ */
+START_TEST(a_drain_of_two_handles)
+{
+	enum ending how = (enum ending)_i;
+	struct ipck_queue_item item;
+	struct ipck_queue *again;
+	pid_t drainer;
+	char byte;
+
+	make(PLAIN);
+	spin_forbid();
+	again = open_again(queue);
+	put_text(queue, "x");
+	item = peek_text(again, "x");
+	ck_ok(ipck_queue_shutdown(queue, IPCK_QUEUE_DRAIN));
+	is_shut_down(again);
+	ck_err(ipck_queue_get(queue, &byte, 1, NULL, IPCK_NOWAIT), ETIMEDOUT);
+	ck_err(ipck_queue_release(queue, &item), EPERM);
+	ck_err(ipck_queue_refuse(queue, &item), EPERM);
+	drainer = test_fork(drain_it, &how);
+	TEST_UNTIL(asleep_for_message(queue) >= 1 && test_state(drainer) == 'S');
+	if (how == RELEASED)
+		ck_ok(ipck_queue_release(again, &item));
+	else if (how == REFUSED)
+		ck_ok(ipck_queue_refuse(again, &item));
+	else
+		ipck_queue_close(again);
+	test_join(drainer);
+	is_shut_down(queue);
+	if (how != CLOSED) {
+		is_shut_down(again);
+		ipck_queue_close(again);
+	}
+	ipck_queue_close(queue);
+}
+END_TEST
+
 /* More is marked than was got; what is thrown away then is not done twice. */
 START_TEST(done_before_it_is_thrown_away)
 {
@@ -465,6 +540,7 @@ int main(void)
 	tcase_add_test(tc, each_is_done_once);
 	tcase_add_test(tc, peeked_is_marked_too);
 	tcase_add_loop_test(tc, a_moment_is_enough, 0, 8);
+	tcase_add_loop_test(tc, woken_once, 0, 4);
 	tcase_add_loop_test(tc, joined_after_all_jobs, 0, 8);
 	tc = test_case(s, "shutdown");
 	tcase_add_loop_test(tc, drained, 0, FORMS);
@@ -478,5 +554,6 @@ int main(void)
 	tcase_add_loop_test(tc, peeked_over_a_drain, 0, FORMS);
 	tcase_add_loop_test(tc, peeked_over_an_end_at_once, 0, FORMS);
 	tcase_add_loop_test(tc, a_drain_waits_for_others, 0, ENDINGS);
+	tcase_add_loop_test(tc, a_drain_of_two_handles, 0, KILLED);
 	return test_main(s);
 }

@@ -128,6 +128,23 @@ START_TEST(canceled_is_nothing)
 }
 END_TEST
 
+/* It takes its room, and counts, until what was before it is got. */
+START_TEST(canceled_behind_another)
+{
+	make_queue(IPCK_QUEUE_OPTS(.bytes = SMALL, .max_items = 2, .joinable = true));
+	put_text(queue, "x");
+	ck_ok(ipck_queue_cancel(queue, reserve(queue, 100)));
+	ck_assert(ck_ok(ipck_queue_size(queue)) == 1 && ipck_queue_full(queue));
+	ck_assert(figures(queue).puts == 2 && figures(queue).unfinished == 2);
+	expect_text(queue, "x");
+	ck_assert(figures(queue).puts == 1 && figures(queue).unfinished == 1);
+	ck_ok(ipck_queue_task_done(queue));
+	ck_ok(ipck_queue_join(queue, IPCK_NOWAIT));
+	is_unused(queue);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 START_TEST(no_room_to_reserve)
 {
 	void *data = NULL;
@@ -359,6 +376,30 @@ START_TEST(refused_is_got)
 }
 END_TEST
 
+/* By itself, whatever its size. */
+START_TEST(refused_is_got_by_many)
+{
+	const size_t sizes[] = {0, 4096, 4097, 20000};
+	struct ipck_queue_item item;
+	struct iovec got[2];
+	char *bytes = malloc(32768);
+
+	ck_that(bytes);
+	make_queue(IPCK_QUEUE_OPTS(.bytes = 65536));
+	put_filled(queue, sizes[_i], 1);
+	put_filled(queue, 1, 2);
+	ck_ok(ipck_queue_peek(queue, &item, IPCK_NOWAIT));
+	ck_ok(ipck_queue_refuse(queue, &item));
+	ck_assert_int_eq(ipck_queue_get_many(queue, bytes, 32768, got, 2, NULL, IPCK_NOWAIT), 1);
+	ck_assert(got[0].iov_len == sizes[_i] && is_filled(got[0].iov_base, sizes[_i], 1));
+	expect_filled(queue, 1, 2);
+	is_unused(queue);
+	ck_assert_uint_eq(figures(queue).gets, 3);
+	free(bytes);
+	ipck_queue_close(queue);
+}
+END_TEST
+
 /* Room comes back in the order of the queue. */
 START_TEST(a_kept_item_keeps_its_room)
 {
@@ -396,6 +437,7 @@ int main(void)
 	tcase_add_test(tc, shorter_ones_in_a_row);
 	tcase_add_loop_test(tc, ended_in_any_order, 0, CHOICES);
 	tcase_add_loop_test(tc, canceled_is_nothing, 0, 2);
+	tcase_add_test(tc, canceled_behind_another);
 	tcase_add_test(tc, no_room_to_reserve);
 	tc = test_case(s, "sleep");
 	tcase_add_loop_test(tc, getters_wait_behind_it, 0, 4);
@@ -405,6 +447,7 @@ int main(void)
 	tcase_add_loop_test(tc, items_end_in_any_order, 0, CHOICES);
 	tcase_add_test(tc, deliveries_are_counted);
 	tcase_add_test(tc, refused_is_got);
+	tcase_add_loop_test(tc, refused_is_got_by_many, 0, 4);
 	tcase_add_test(tc, a_kept_item_keeps_its_room);
 	return test_main(s);
 }

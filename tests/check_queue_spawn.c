@@ -49,7 +49,15 @@ static size_t held(struct ipck_queue *q)
 	return stats.held;
 }
 
-/* Got, and the bell is silent. */
+static uint64_t unfinished(struct ipck_queue *q)
+{
+	struct ipck_queue_stats stats = IPCK_QUEUE_STATS_INIT;
+
+	ck_ok(ipck_queue_stat(q, &stats));
+	return stats.unfinished;
+}
+
+/* Nothing can be got, and the bell is silent. */
 static void expect_silent(struct ipck_queue *q)
 {
 	struct pollfd p = {.fd = ipck_queue_fd(q), .events = POLLIN};
@@ -136,6 +144,19 @@ static int execute_job(const char *name)
 	return 3;
 }
 
+/* Has room for a message, in the same way. */
+static int reserve_job(const char *name)
+{
+	char *argv[] = {(char[]){"queue"}, (char[]){"executed"}, (char *)name, NULL};
+	struct ipck_queue *q;
+	void *room;
+
+	if (ipck_queue_open(&q, name, NULL) < 0 || ipck_queue_reserve(q, 100, &room, far_off()) < 0)
+		return 2;
+	execv("/proc/self/exe", argv);
+	return 3;
+}
+
 static int executed_job(const char *name)
 {
 	struct ipck_queue_item item = {.place = 0};
@@ -156,6 +177,8 @@ static int do_job(char **argv)
 		return peek_job();
 	if (strcmp(argv[1], "execute") == 0)
 		return execute_job(argv[2]);
+	if (strcmp(argv[1], "reserve") == 0)
+		return reserve_job(argv[2]);
 	if (strcmp(argv[1], "executed") == 0)
 		return executed_job(argv[2]);
 	return damaged_job();
@@ -258,6 +281,29 @@ START_TEST(an_executed_program_keeps_it)
 }
 END_TEST
 
+/* What is put behind its reservation can be got when it has ended. */
+START_TEST(an_executed_program_keeps_its_room)
+{
+	const char *name = test_name("work");
+	struct ipck_queue *q;
+	struct ipck_process *p;
+	char byte;
+
+	ck_ok(ipck_queue_create(&q, name, IPCK_QUEUE_OPTS(.joinable = true)));
+	p = spawn("reserve", name, NULL);
+	TEST_UNTIL(unfinished(q) == 2);
+	ck_err(ipck_queue_get(q, &byte, 1, NULL, IPCK_NOWAIT), ETIMEDOUT);
+	ck_that(ck_ok(ipck_queue_size(q)) == 0 && unfinished(q) == 2);
+	kill_and_close(p);
+	expect_back(q, "executed");
+	ck_that(unfinished(q) == 1);
+	ck_ok(ipck_queue_task_done(q));
+	ck_ok(ipck_queue_join(q, IPCK_NOWAIT));
+	ipck_queue_close(q);
+	ck_ok(ipck_queue_unlink(name));
+}
+END_TEST
+
 /* ---- not given ---- */
 
 START_TEST(not_to_be_passed)
@@ -342,6 +388,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, named_queues_are_passed);
 	tcase_add_test(tc, a_killed_program_has_refused_it);
 	tcase_add_test(tc, an_executed_program_keeps_it);
+	tcase_add_test(tc, an_executed_program_keeps_its_room);
 	tcase_add_test(tc, not_to_be_passed);
 	tcase_add_loop_test(tc, damaged_variable, 0, sizeof(damages) / sizeof(damages[0]));
 	tcase_add_test(tc, others_descriptors);

@@ -58,6 +58,9 @@ static void check_words(struct ipck_queue *q)
 	kill_check(shm->closed != QUEUE_CLOSED || (shm->next == shm->tail && shm->returned == 0));
 	kill_check(behind.reserved == 0 || (int32_t)(shm->reserved_at - mark_place(shm->next)) >= 0);
 	kill_check(shm->head == shm->next || before.held + before.returned > 0);
+	kill_check(mark_place(shm->tail_seen) - mark_place(shm->next) <=
+	           mark_place(shm->tail) - mark_place(shm->next));
+	kill_check((uint32_t)shm->taken == mark_count(shm->next));
 	check_finished(shm, &behind, &before);
 }
 

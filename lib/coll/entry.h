@@ -31,10 +31,10 @@ struct entry {
 enum entry_state {
 	ENTRY_NONE,     /* never: a ring that was not written is no entry */
 	ENTRY_RESERVED, /* its owner writes it; those behind it wait */
-	ENTRY_READY,    /* before `next`: to be taken; behind: was taken, and is free */
+	ENTRY_READY,    /* from next on: to be got; before next: was got, and is free */
 	ENTRY_TAKEN,    /* its owner has it */
 	ENTRY_RETURNED, /* was taken and given back: to be taken again, before all others */
-	ENTRY_DONE,     /* free */
+	ENTRY_DONE,     /* was taken, and is free */
 	ENTRY_VOID,     /* was reserved and given up: no message */
 	ENTRY_FILLER,   /* what a message left of its reservation: no message, and not counted */
 };

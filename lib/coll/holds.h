@@ -19,8 +19,11 @@ struct hold {
 	pid_t thread; /* that got it */
 };
 
-/* hold: in the order in which they were had.  promised: of the room, to come.  items: those that are no
- * reservations; may be read without the lock. */
+/*
+ * hold: in the order in which they were had.  promised: of the room, to come.  epoch: of the
+ * process whose they are (base/fork.h).  items: those that are no reservations.  These two may be
+ * read without the lock.
+ */
 struct holds {
 	struct hold *hold;
 	size_t count, room, promised;

@@ -136,7 +136,7 @@ static int init_shm(void *body, void *arg)
 	s->max_items = (uint32_t)MIN(m->opts->max_items, (size_t)UINT32_MAX / 2);
 	s->joinable = m->opts->joinable || m->opts->leases;
 	s->leases = m->opts->leases;
-	/* Behind next: there is none. */
+	/* Before next: there is none. */
 	s->reserved_at = UINT32_MAX;
 	return rc;
 }

@@ -25,13 +25,14 @@
  *
  * A kill leaves
  * - who puts, before tail: nothing.  After it: the message is there.
- * - a reservation: of a dead owner; who would get it next makes it VOID.
+ * - a reservation: of a dead owner.  Who waits makes it VOID, once it is at next.
  * - who gets, before next: nothing.  After it: the message was his; head lags, and moves
  *   with the next who gets, or who waits for room.
  * - who peeks, before `noted`: nothing; after it, TAKEN of a dead owner.  Who waits, for a message, for
  *   room or for all to be done, looks for that, and makes it RETURNED.
- * - who shuts down at once, after `closed`: messages behind next that nobody gets; who
+ * - who shuts down at once, after `closed`: messages from next on that nobody gets; who
  *   gets the lock from it discards them.
+ * - who others give way to: they do so until first_until.
  * - a wake-up: sleepers find out at their tick.
  */
 #ifndef COLL_QUEUE_H
@@ -71,8 +72,8 @@ struct queue_shm {
 
 	/*
 	 * Under `put`.  head_seen, next_seen: old values, so that the other line is seldom
-	 * read.  reserved_at: the place of the last reservation, written before tail: with
-	 * that behind next there is none in the ring.  first: the thread that others give way
+	 * read.  reserved_at: the place of the last reservation, written before tail: where
+	 * next is beyond that, no entry is RESERVED or VOID from there on.  first: the thread that others give way
 	 * to, until that time (CLOCK_MONOTONIC, ns); 0: nobody.  The rest are figures.
 	 */
 	ALIGNED(FALSE_SHARING) struct robust_lock put;
@@ -86,7 +87,7 @@ struct queue_shm {
 	uint64_t bytes_committed; /* added to without the lock */
 
 	/*
-	 * Under `get`.  tail_seen: an old value.
+	 * Under `get`.  tail_seen: an old value; next never moves beyond it.
 	 * held, returned: how many entries are TAKEN, RETURNED; all others before next are free.
 	 * zeroes: how often all was done.  finished: how many are, if it is joinable.
 	 * taken: the count of next in 64 bits; may lag, but never by 2^31: see queue_taken.
@@ -110,7 +111,7 @@ struct ipck_queue {
 	uint32_t units; /* of the ring, checked */
 	bool leases;
 	int bell;
-	uint32_t polled; /* it was asked for here */
+	uint32_t polled; /* the bell was asked for here */
 	struct spinner putting, getting;
 	uint32_t run; /* messages got since the last that was waited for */
 	struct holds holds;
@@ -152,7 +153,7 @@ void queue_cancel(struct ipck_queue *q, uint32_t place);
 
 /* `get`, with what a dead holder left repaired. */
 int queue_lock_get(struct ipck_queue *q, struct ipck_deadline deadline);
-/* Gives it back, and tells who waits for room. */
+/* Gives it back, after what is no message was passed over, and tells who waits for room. */
 void queue_unlock_get(struct ipck_queue *q);
 
 /* The words as they are, to be changed and noted. */
@@ -182,7 +183,10 @@ int queue_pass_over(struct ipck_queue *q);
 /* All that is there is gone, and done. */
 int queue_discard(struct ipck_queue *q);
 
-/* Ends what TAKEN entries there are of dead owners, and a dead reservation at next: how many. */
+/*
+ * Ends what TAKEN entries there are of dead owners, and dead reservations at next, and passes over
+ * what is no message: how many all that were.
+ */
 int queue_bury(struct ipck_queue *q);
 
 /* Ends one before next that is TAKEN or RETURNED, with that word: RETURNED, or DONE. */
@@ -192,7 +196,6 @@ void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum ent
 
 /* Ends one that this process has TAKEN: -EPERM. */
 int queue_end(struct ipck_queue *q, uint32_t place, enum entry_state how);
-void queue_tell_of_end(struct ipck_queue *q);
 
 /* ---- queue_find.c ---- */
 
@@ -210,7 +213,7 @@ int queue_find(struct ipck_queue *q, struct found *f);
 /* Without the lock: whether a call that gets would not wait. */
 bool queue_may_get(void *queue);
 
-/* For evcount_await_looking: buries, if anything may be held up by the dead. */
+/* For evcount_await_looking: buries, if anything may be held up by the dead: whether it has looked. */
 bool queue_look(struct ipck_queue *q);
 
 /* How many could be got: -EPROTO.  Under `get`. */

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include "base/ident.h"
-
 /* ---- task_done ---- */
 
 static int finish_one(struct ipck_queue *q)
@@ -14,20 +12,23 @@ static int finish_one(struct ipck_queue *q)
 	int rc = queue_lock_get(q, IPCK_FOREVER);
 	struct queue_note n;
 	uint64_t total;
+	bool last;
 
 	if (rc < 0)
 		return rc;
 	n = queue_note(s);
 	total = queue_total(s);
 	rc = n.finished < total ? 0 : -EPERM;
-	if (rc == 0 && n.finished + 1 < total) {
-		store_relaxed(&s->finished, n.finished + 1);
-	} else if (rc == 0) {
+	last = rc == 0 && n.finished + 1 == total;
+	if (last) {
 		queue_finish(s, &n, 1);
 		queue_do(q, &n);
+	} else if (rc == 0) {
+		store_relaxed(&s->finished, n.finished + 1);
 	}
 	queue_unlock_get(q);
-	evcount_notify(&s->joined, EVCOUNT_ALL);
+	if (last)
+		evcount_notify(&s->joined, EVCOUNT_ALL);
 	return rc;
 }
 

@@ -82,6 +82,15 @@ static int get_large(struct ipck_queue *q, const struct found *f, void *data)
 	return 0;
 }
 
+/* Under the lock, which it gives back; it fits. */
+static int get_found(struct ipck_queue *q, const struct found *f, void *data)
+{
+	if (unlikely(entry_size(f->word) > QUEUE_SMALL || q->leases))
+		return get_large(q, f, data);
+	get_small(q, f, data);
+	return 0;
+}
+
 /* The lock, with a message that fits. */
 static int begin_fitting(struct ipck_queue *q, struct found *f, size_t size, size_t *needed,
                          struct ipck_deadline deadline)
@@ -105,10 +114,7 @@ static ssize_t get_one(struct ipck_queue *q, void *data, size_t size, size_t *ne
 
 	if (unlikely(rc < 0))
 		return rc;
-	if (likely(entry_size(f.word) <= QUEUE_SMALL && !q->leases))
-		get_small(q, &f, data);
-	else
-		rc = get_large(q, &f, data);
+	rc = get_found(q, &f, data);
 	return rc < 0 ? rc : (ssize_t)entry_size(f.word);
 }
 
@@ -184,43 +190,38 @@ static int get_run(struct ipck_queue *q, char *data, size_t size, struct iovec *
 	return i;
 }
 
-/* One after the other, as each is a change of its own; room for n was prepared. */
+/*
+ * One after the other, as each is a change of its own; room for n was prepared.  Nothing is
+ * allocated under the lock: until it is copied, a message's iov_base is its place in the queue.
+ */
 static int lease_run(struct ipck_queue *q, char *data, size_t size, struct iovec *messages, int n,
                      struct found *f)
 {
-	uint32_t *places = calloc((size_t)n, sizeof(*places));
 	size_t bytes = 0;
 	int i = 0;
 
-	if (!places) {
-		queue_unlock_get(q);
-		/* Another was not woken for it. */
-		queue_tell(q, 1);
-		return -ENOMEM;
-	}
 	do {
 		take(q, f);
-		places[i] = f->place;
-		messages[i] = (struct iovec){.iov_base = data + bytes, .iov_len = entry_size(f->word)};
+		messages[i].iov_base = (void *)(uintptr_t)f->place;
+		messages[i].iov_len = entry_size(f->word);
 		bytes += messages[i++].iov_len;
 	} while (i < n && queue_find(q, f) > 0 && entry_size(f->word) <= size - bytes);
 	queue_unlock_get(q);
 	for (int k = 0; k < i; k++) {
-		copy_out(q, places[k], messages[k].iov_len, messages[k].iov_base);
-		holds_add(&q->holds, places[k], HOLD_LEASED);
+		uint32_t place = (uint32_t)(uintptr_t)messages[k].iov_base;
+
+		copy_out(q, place, messages[k].iov_len, data);
+		holds_add(&q->holds, place, HOLD_LEASED);
+		messages[k].iov_base = data;
+		data += messages[k].iov_len;
 	}
-	free(places);
 	return i;
 }
 
 static int get_first_of_many(struct ipck_queue *q, const struct found *f, void *data, struct iovec *message)
 {
-	int rc = 0;
+	int rc = get_found(q, f, data);
 
-	if (f->again)
-		get_small(q, f, data);
-	else
-		rc = get_large(q, f, data);
 	*message = (struct iovec){.iov_base = data, .iov_len = entry_size(f->word)};
 	return rc < 0 ? rc : 1;
 }

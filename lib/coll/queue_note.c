@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What getters change, under their lock, so that a kill leaves nothing half done; the protocol is in queue.h. */
+#include "coll/queue.h"
+
 #include <errno.h>
 
 #include "base/ident.h"
-#include "coll/queue.h"
 
 /* ---- the note ---- */
 
@@ -83,6 +84,8 @@ static void repair(struct ipck_queue *q)
 
 	if (load_acquire(&s->noted))
 		do_noted(q);
+	/* However many die between next and this: it lags by what one has got. */
+	store_relaxed(&s->taken, queue_taken(s));
 	store_relaxed(&s->recovered, load_relaxed(&s->recovered) + 1);
 	/* Else each that puts would ring, until it is found empty once. */
 	bell_repair(&s->bell);
@@ -211,31 +214,35 @@ void queue_end_one(struct ipck_queue *q, uint32_t place, uint64_t word, enum ent
 	queue_do(q, &n);
 }
 
-/* Where something has come back, been finished, or is not to be waited for any more. */
-void queue_tell_of_end(struct ipck_queue *q)
+/* Where something has come back, is not to be waited for any more, or was the last that was to be done. */
+static void tell_of_end(struct ipck_queue *q, bool all_done)
 {
 	struct queue_shm *s = q->shm;
 
 	if (load_relaxed(&s->returned) || load_relaxed(&s->closed) != QUEUE_OPEN)
 		queue_tell(q, EVCOUNT_ALL);
-	if (s->joinable)
+	if (all_done)
 		evcount_notify(&s->joined, EVCOUNT_ALL);
 }
 
 int queue_end(struct ipck_queue *q, uint32_t place, enum entry_state how)
 {
 	int rc = queue_lock_get(q, IPCK_FOREVER);
+	uint32_t zeroes;
+	bool all_done;
 	uint64_t word;
 
 	if (rc < 0)
 		return rc;
+	zeroes = load_relaxed(&q->shm->zeroes);
 	word = load_relaxed(&queue_entry(q, place)->word);
 	if (entry_state(word) == ENTRY_TAKEN && load_relaxed(&queue_entry(q, place)->owner) == ident_word())
 		queue_end_one(q, place, word, how, how == ENTRY_DONE && q->shm->leases);
 	else
 		rc = -EPERM;
+	all_done = load_relaxed(&q->shm->zeroes) != zeroes;
 	queue_unlock_get(q);
-	queue_tell_of_end(q);
+	tell_of_end(q, all_done);
 	return MIN(rc, 0);
 }
 
@@ -346,7 +353,8 @@ int queue_discard(struct ipck_queue *q)
 	if (more)
 		store_relaxed(&s->thrown, more);
 	queue_finish(s, &n, more);
-	store_relaxed(&s->taken, queue_taken(s));
+	/* next never moves beyond it. */
+	store_relaxed(&s->tail_seen, n.next);
 	queue_do(q, &n);
 	return 0;
 }

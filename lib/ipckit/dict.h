@@ -20,6 +20,7 @@
 #ifndef IPCKIT_DICT_H
 #define IPCKIT_DICT_H
 
+#include <errno.h>
 #include <ipckit/defs.h>
 
 struct ipck_dict;
@@ -160,7 +161,7 @@ static inline int ipck_dict_get_u64(struct ipck_dict *dict, uint64_t key, uint64
 {
 	ssize_t n = ipck_dict_get(dict, &key, sizeof(key), value, sizeof(*value), NULL);
 
-	return n < 0 ? (int)n : n == (ssize_t)sizeof(*value) ? 0 : -22;
+	return n < 0 ? (int)n : n == (ssize_t)sizeof(*value) ? 0 : -EINVAL;
 }
 
 static inline int ipck_dict_add_u64(struct ipck_dict *dict, uint64_t key, int64_t delta, int64_t *sum)

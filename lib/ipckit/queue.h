@@ -133,7 +133,8 @@ IPCK_API IPCK_MUST_CHECK int ipck_queue_put_many(struct ipck_queue *queue, const
 /*
  * Waits for a message, and gets as many as are there, up to n, and fit into `size` bytes.
  * Returns their number; messages[i] is where in data each is.  The order is that of the
- * queue.  It may get fewer, as messages beyond 4 KiB come alone.  Negative: as ipck_queue_get.
+ * queue.  It may get fewer, as messages beyond 4 KiB, or given back, come alone where there are no leases.
+ * Negative: as ipck_queue_get.
  */
 IPCK_API IPCK_MUST_CHECK int ipck_queue_get_many(struct ipck_queue *queue, void *data, size_t size,
                                                  struct iovec *messages, int n, size_t *needed,
@@ -190,7 +191,7 @@ IPCK_API int ipck_queue_task_done(struct ipck_queue *queue);
 
 /*
  * The message that ipck_queue_task_done would mark, to be looked at, released, or refused.
- * -ENOENT: the calling thread has none.  -EINVAL: the queue is without leases.
+ * -ENOENT: the calling thread has none.  -EINVAL: the queue is without leases.  -EPROTO.
  */
 IPCK_API int ipck_queue_leased(struct ipck_queue *queue, struct ipck_queue_item *item);
 
@@ -222,7 +223,7 @@ IPCK_API int ipck_queue_shutdown(struct ipck_queue *queue, enum ipck_queue_end h
  */
 IPCK_API ssize_t ipck_queue_size(struct ipck_queue *queue);
 
-/* Whether that is none; whether putting an empty message would wait for room. */
+/* Whether that is none; whether there is no room, or number, left for an empty message. */
 IPCK_API bool ipck_queue_empty(struct ipck_queue *queue);
 IPCK_API bool ipck_queue_full(struct ipck_queue *queue);
 
@@ -237,8 +238,8 @@ IPCK_API int ipck_queue_fd(struct ipck_queue *queue);
 
 /*
  * Figures since it was made, for anyone to read.  A reservation counts as put, and as
- * unfinished, until it is canceled.  A death in the middle of a call may leave its bytes or its wait
- * uncounted.
+ * unfinished, until it is canceled and all before it was got.  A death in the middle of a call may
+ * leave its bytes or its wait uncounted.
  */
 struct ipck_queue_stats {
 	size_t size;         /* of this struct, set by the macro below */

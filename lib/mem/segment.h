@@ -19,6 +19,7 @@ enum segment_kind {
 	SEGMENT_QUEUE = 4,
 	SEGMENT_HEAP = 5,
 	SEGMENT_DICT = 6,
+	SEGMENT_ARRAY = 7,
 };
 
 /* Moved by any change to a struct that lies in a segment. */
