@@ -50,13 +50,9 @@ static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void
 {
 	struct dict_place *place = arg;
 	struct dict_key key = dict_key(d, d->slabs.pages.body + record + 8, (uint32_t)sizes);
-	int rc;
 
 	place->record = dict_find(d, place->shard, &key, &place->sizes, &place->slot);
-	rc = place->record ? dict_remove(d, place) : -EPROTO;
-	/* Each removal may free pages, and there is room for one run at a time. */
-	slab_give_spare(&d->slabs, place->shard);
-	return rc;
+	return place->record ? dict_remove(d, place) : -EPROTO;
 }
 
 int ipck_dict_clear(struct ipck_dict *d)

@@ -115,11 +115,8 @@ int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size);
 /* The offset of the block, in the body; a multiple of 16. */
 uint64_t slab_take(struct slabs *s, struct slab_arena *a, struct change *c, size_t size);
 
-/* -EPROTO: there is no block there.  At most one large one in a change, and none while a run is spare. */
+/* -EPROTO: there is no block there.  At most one large one in a change. */
 int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t block);
-
-/* Under the lock, between changes: the pages that the last one freed are given back. */
-void slab_give_spare(struct slabs *s, struct slab_arena *a);
 
 /* How many bytes there are in a block, 0: there is none; and whose it is. */
 size_t slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
