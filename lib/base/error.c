@@ -25,6 +25,7 @@ static const struct {
 	{ECANCELED, "The operation was cancelled"},
 	{ECHILD, "The handle belongs to another process"},
 	{EDEADLK, "It would wait for itself"},
+	{EEXIST, "It is there already"},
 	{EMSGSIZE, "The message is larger than the buffer, and was kept, or larger than can be"},
 	{ENODATA, "The process has ended, how is not known"},
 	{ENOSPC, "The segment, or a declared capacity, is full"},
@@ -33,7 +34,9 @@ static const struct {
 	{EPERM, "The caller does not own it"},
 	{EPIPE, "The other side is closed or dead"},
 	{EPROTO, "Not a segment of this library, or of another layout"},
+	{ERANGE, "There is no record of that number"},
 	{ESHUTDOWN, "It takes no more: it was shut down or closed"},
+	{ESTALE, "The value is no longer what was expected"},
 	{ETIMEDOUT, "The deadline passed"},
 	{EXDEV, "The segment belongs to another pid namespace"},
 };

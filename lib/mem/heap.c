@@ -294,7 +294,7 @@ static int alloc(struct ipck_heap *h, struct slab_arena *a, size_t size, uint64_
 		return rc;
 	change_begin(&c, h->slabs.pages.body);
 	block = slab_take(&h->slabs, a, &c, size);
-	memset(h->slabs.pages.body + block, 0, size);
+	memset(h->slabs.pages.body + block, 0, slab_room(size));
 	change_set(&c, slot, block);
 	redo_do(&a->redo, &c);
 	return 0;

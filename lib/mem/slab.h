@@ -97,6 +97,12 @@ static inline uint32_t slab_class_size(unsigned class)
 	return ((class - 20) % 8 + 9) << ((class - 20) / 8 + 7);
 }
 
+/* The size of the block that is taken for so many bytes. */
+static inline size_t slab_room(size_t size)
+{
+	return size > SLAB_LARGEST ? ROUND_UP(size, (size_t)PAGE_BYTES) : slab_class_size(slab_class(size));
+}
+
 /* The lock, with what a dead holder left done.  Positive: it had died.  -EPROTO, -ENOTRECOVERABLE. */
 int slab_lock(struct slabs *s, struct slab_arena *a);
 
