@@ -180,7 +180,7 @@ static void undo(struct slabs *s, struct slab_arena *a)
 	store_release(&a->undo_block, 0);
 }
 
-int slab_lock(struct slabs *s, struct slab_arena *a)
+int slab_acquire(struct slabs *s, struct slab_arena *a)
 {
 	int rc = lock_acquire(&a->lock, IPCK_FOREVER), repaired;
 
@@ -190,19 +190,30 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 	repaired = pages_settle(&s->pages);
 	if (repaired == 0)
 		repaired = redo_finish(&a->redo, s->pages.body, s->pages.bytes);
-	if (repaired == 0) {
-		undo(s, a);
-		give_spare(s, a);
+	if (repaired == 0)
 		return rc;
-	}
 	lock_release(&a->lock);
 	return repaired;
 }
 
-void slab_unlock(struct slabs *s, struct slab_arena *a)
+void slab_tidy(struct slabs *s, struct slab_arena *a)
 {
 	undo(s, a);
 	give_spare(s, a);
+}
+
+int slab_lock(struct slabs *s, struct slab_arena *a)
+{
+	int rc = slab_acquire(s, a);
+
+	if (unlikely(rc > 0))
+		slab_tidy(s, a);
+	return rc;
+}
+
+void slab_unlock(struct slabs *s, struct slab_arena *a)
+{
+	slab_tidy(s, a);
 	lock_release(&a->lock);
 }
 

@@ -100,6 +100,13 @@ static inline uint32_t slab_class_size(unsigned class)
 /* The lock, with what a dead holder left done.  Positive: it had died.  -EPROTO, -ENOTRECOVERABLE. */
 int slab_lock(struct slabs *s, struct slab_arena *a);
 
+/*
+ * The same in two steps, for who writes changes of one arena down in another: what they store again may be
+ * about what is spare, so they are finished between the two.  slab_tidy where there was a death.
+ */
+int slab_acquire(struct slabs *s, struct slab_arena *a);
+void slab_tidy(struct slabs *s, struct slab_arena *a);
+
 /* Gives back what is spare, and the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
 
