@@ -96,6 +96,11 @@ static bool is_block(const struct slabs *s, uint64_t word, uint64_t page, uint64
 	       (block - slab_at(s, page)) / slab_class_size(class_of(word)) < slab_blocks(class_of(word));
 }
 
+static bool is_slab(const struct slabs *s, uint64_t word, uint64_t page, unsigned class)
+{
+	return page_kind(word) == PAGE_SLAB && class_of(word) == class && slab_pages(class) <= s->pages.count - page;
+}
+
 size_t slab_size(const struct slabs *s, uint64_t block, uint32_t *arena)
 {
 	uint64_t page, word;
@@ -247,12 +252,19 @@ static int new_slab(struct slabs *s, struct slab_arena *a, unsigned class)
 
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size)
 {
+	const struct page *e;
+	uint64_t number;
+	unsigned class;
+
 	give_spare(s, a);
 	if (size > SLAB_LARGEST)
 		return pages_take(&s->pages, (size + PAGE_BYTES - 1) / PAGE_BYTES, &a->spare);
-	if (likely(load_relaxed(&a->partial[slab_class(size)])))
-		return listed(s, load_relaxed(&a->partial[slab_class(size)])) ? 0 : -EPROTO;
-	return new_slab(s, a, slab_class(size));
+	class = slab_class(size);
+	number = load_relaxed(&a->partial[class]);
+	if (unlikely(number == 0))
+		return new_slab(s, a, class);
+	e = listed(s, number);
+	return e && is_slab(s, load_relaxed(&e->word), number - 1, class) ? 0 : -EPROTO;
 }
 
 static void count(struct slab_arena *a, struct change *c, int64_t blocks, int64_t bytes)
@@ -280,7 +292,7 @@ static uint64_t take_block(struct slabs *s, struct slab_arena *a, struct change 
 
 	*used = change_get(c, &e->link[SLAB_USED]);
 	/* A damaged one ends the list. */
-	if (block % 16 == 0 && block >= slab_at(s, page) && block < end) {
+	if (block % 16 == 0 && block >= slab_at(s, page) && block <= end - slab_class_size(class)) {
 		uint64_t link = change_get(c, (uint64_t *)(void *)(s->pages.body + block));
 
 		store_relaxed(&a->undo_link, link);
@@ -349,7 +361,8 @@ int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t 
 	if (!e)
 		return -EPROTO;
 	word = change_get(c, &e->word);
-	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a))
+	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a) ||
+	    (page_kind(word) == PAGE_SLAB && (uint32_t)change_get(c, &e->link[SLAB_USED]) == 0))
 		return -EPROTO;
 	change_set(c, &slab_front(s, a)->reuse, change_get(c, &slab_front(s, a)->reuse) + 1);
 	if (page_kind(word) == PAGE_SLAB) {
@@ -371,12 +384,12 @@ static int check_slab(const struct slabs *s, uint64_t page, unsigned class)
 	const struct page *e = &s->pages.table[page];
 	uint64_t word = e->word, used = (uint32_t)e->link[SLAB_USED], ever = e->link[SLAB_USED] >> 32, n = 0;
 
-	if (page_kind(word) != PAGE_SLAB || class_of(word) != class || page_length(word) != slab_pages(class))
+	if (!is_slab(s, word, page, class) || page_length(word) != slab_pages(class) || ever > slab_blocks(class))
 		return -EPROTO;
 	for (uint64_t b = e->link[SLAB_FREE]; b; b = *(uint64_t *)(void *)(s->pages.body + b))
 		if (!is_block(s, word, page, b) || ++n > ever)
 			return -EPROTO;
-	return used + n == ever && ever <= slab_blocks(class) && used < slab_blocks(class) ? 0 : -EPROTO;
+	return used + n == ever && used < slab_blocks(class) ? 0 : -EPROTO;
 }
 
 int slab_check(struct slabs *s, struct slab_arena *a)
