@@ -55,7 +55,7 @@ static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void
 
 	place->record = dict_find(d, place->shard, &key, &place->sizes, &place->slot);
 	rc = place->record ? dict_remove(d, place) : -EPROTO;
-	slab_give_spare(&d->slabs, place->shard);
+	slab_tidy(&d->slabs, place->shard);
 	return rc;
 }
 

@@ -216,31 +216,36 @@ struct held {
 	struct slab_arena *first, *second;
 };
 
-static int lock_one(struct ipck_heap *h, struct slab_arena *a)
-{
-	int rc = slab_lock(&h->slabs, a);
+static int lock_arena(struct ipck_heap *h, struct slab_arena *a);
 
-	if (rc > 0)
-		store_relaxed(&a->own[RECOVERED], load_relaxed(&a->own[RECOVERED]) + 1);
-	return rc;
+/* Where a dead holder had two, its change is in the higher one; whose next holder may have died like that, too. */
+static int settle_higher(struct ipck_heap *h, struct slab_arena *a)
+{
+	uint64_t also = load_relaxed(&a->own[ALSO]);
+	struct slab_arena *higher;
+	int rc;
+
+	if (also == 0 || also > ARENAS || &h->slabs.arena[also - 1] <= a)
+		return 0;
+	higher = &h->slabs.arena[also - 1];
+	rc = lock_arena(h, higher);
+	if (rc >= 0)
+		slab_unlock(&h->slabs, higher);
+	store_relaxed(&a->own[ALSO], 0);
+	return MIN(rc, 0);
 }
 
-/* Where a dead holder had two, its change is in the higher one. */
-static int lock_lower(struct ipck_heap *h, struct slab_arena *a)
+static int lock_arena(struct ipck_heap *h, struct slab_arena *a)
 {
-	int rc = lock_one(h, a), settled;
-	uint64_t also;
+	int rc = slab_acquire(&h->slabs, a), settled;
 
 	if (likely(rc <= 0))
 		return rc;
-	also = load_relaxed(&a->own[ALSO]);
-	if (also == 0 || also > ARENAS || &h->slabs.arena[also - 1] <= a)
-		return rc;
-	settled = lock_one(h, &h->slabs.arena[also - 1]);
-	if (settled >= 0)
-		slab_unlock(&h->slabs, &h->slabs.arena[also - 1]);
-	store_relaxed(&a->own[ALSO], 0);
-	if (settled < 0)
+	store_relaxed(&a->own[RECOVERED], load_relaxed(&a->own[RECOVERED]) + 1);
+	settled = settle_higher(h, a);
+	if (settled == 0)
+		slab_tidy(&h->slabs, a);
+	else
 		slab_unlock(&h->slabs, a);
 	return settled < 0 ? settled : rc;
 }
@@ -251,10 +256,10 @@ static int lock_two(struct ipck_heap *h, struct held *held, uint32_t one, uint32
 	int rc;
 
 	*held = (struct held){&arena[MIN(one, other)], &arena[MAX(one, other)]};
-	rc = lock_lower(h, held->first);
+	rc = lock_arena(h, held->first);
 	if (rc < 0 || one == other)
 		return MIN(rc, 0);
-	rc = lock_lower(h, held->second);
+	rc = lock_arena(h, held->second);
 	if (rc < 0)
 		slab_unlock(&h->slabs, held->first);
 	return MIN(rc, 0);
@@ -413,7 +418,7 @@ int ipck_heap_check(struct ipck_heap *h)
 
 	for (int i = 0; i < ARENAS; i++) {
 		struct slab_arena *a = &h->slabs.arena[i];
-		int rc = lock_lower(h, a);
+		int rc = lock_arena(h, a);
 
 		if (rc < 0)
 			return rc;

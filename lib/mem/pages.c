@@ -235,11 +235,16 @@ static bool join_neighbours(struct pages *p, struct change *c, uint64_t *at, uin
 		}
 	}
 	if (*at > 0) {
+		uint64_t length;
+
 		word = load_relaxed(&p->table[*at - 1].word);
-		if (page_kind(word) == PAGE_FREE && page_length(word) <= *at) {
-			*at -= page_length(word);
+		length = page_length(word);
+		/* Both its ends say the same. */
+		if (page_kind(word) == PAGE_FREE && length > 0 && length <= *at &&
+		    load_relaxed(&p->table[*at - length].word) == word) {
+			*at -= length;
 			unlink_run(p, c, *at);
-			*n += page_length(word);
+			*n += length;
 			given_back |= (word & PAGE_GIVEN_BACK) != 0;
 		}
 	}

@@ -96,6 +96,11 @@ static bool is_block(const struct slabs *s, uint64_t word, uint64_t page, uint64
 	       (block - slab_at(s, page)) / slab_class_size(class_of(word)) < slab_blocks(class_of(word));
 }
 
+static bool is_slab(const struct slabs *s, uint64_t word, uint64_t page, unsigned class)
+{
+	return page_kind(word) == PAGE_SLAB && class_of(word) == class && slab_pages(class) <= s->pages.count - page;
+}
+
 size_t slab_size(const struct slabs *s, uint64_t block, uint32_t *arena)
 {
 	uint64_t page, word;
@@ -161,7 +166,8 @@ static void unlink_slab(struct slabs *s, struct slab_arena *a, struct change *c,
 
 /* ---- the lock ---- */
 
-void slab_give_spare(struct slabs *s, struct slab_arena *a)
+/* A run that nobody has: a dead holder's, or an empty slab's. */
+static void give_spare(struct slabs *s, struct slab_arena *a)
 {
 	if (unlikely(load_relaxed(&a->spare)))
 		(void)pages_give(&s->pages, &a->spare);
@@ -179,7 +185,7 @@ static void undo(struct slabs *s, struct slab_arena *a)
 	store_release(&a->undo_block, 0);
 }
 
-int slab_lock(struct slabs *s, struct slab_arena *a)
+int slab_acquire(struct slabs *s, struct slab_arena *a)
 {
 	int rc = lock_acquire(&a->lock, IPCK_FOREVER), repaired;
 
@@ -189,19 +195,30 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 	repaired = pages_settle(&s->pages);
 	if (repaired == 0)
 		repaired = redo_finish(&a->redo, s->pages.body, s->pages.bytes);
-	if (repaired == 0) {
-		undo(s, a);
-		slab_give_spare(s, a);
+	if (repaired == 0)
 		return rc;
-	}
 	lock_release(&a->lock);
 	return repaired;
 }
 
-void slab_unlock(struct slabs *s, struct slab_arena *a)
+void slab_tidy(struct slabs *s, struct slab_arena *a)
 {
 	undo(s, a);
-	slab_give_spare(s, a);
+	give_spare(s, a);
+}
+
+int slab_lock(struct slabs *s, struct slab_arena *a)
+{
+	int rc = slab_acquire(s, a);
+
+	if (unlikely(rc > 0))
+		slab_tidy(s, a);
+	return rc;
+}
+
+void slab_unlock(struct slabs *s, struct slab_arena *a)
+{
+	slab_tidy(s, a);
 	lock_release(&a->lock);
 }
 
@@ -235,12 +252,19 @@ static int new_slab(struct slabs *s, struct slab_arena *a, unsigned class)
 
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size)
 {
-	slab_give_spare(s, a);
+	const struct page *e;
+	uint64_t number;
+	unsigned class;
+
+	give_spare(s, a);
 	if (size > SLAB_LARGEST)
 		return pages_take(&s->pages, (size + PAGE_BYTES - 1) / PAGE_BYTES, &a->spare);
-	if (likely(load_relaxed(&a->partial[slab_class(size)])))
-		return listed(s, load_relaxed(&a->partial[slab_class(size)])) ? 0 : -EPROTO;
-	return new_slab(s, a, slab_class(size));
+	class = slab_class(size);
+	number = load_relaxed(&a->partial[class]);
+	if (unlikely(number == 0))
+		return new_slab(s, a, class);
+	e = listed(s, number);
+	return e && is_slab(s, load_relaxed(&e->word), number - 1, class) ? 0 : -EPROTO;
 }
 
 static void count(struct slab_arena *a, struct change *c, int64_t blocks, int64_t bytes)
@@ -268,7 +292,7 @@ static uint64_t take_block(struct slabs *s, struct slab_arena *a, struct change 
 
 	*used = change_get(c, &e->link[SLAB_USED]);
 	/* A damaged one ends the list. */
-	if (block % 16 == 0 && block >= slab_at(s, page) && block < end) {
+	if (block % 16 == 0 && block >= slab_at(s, page) && block <= end - slab_class_size(class)) {
 		uint64_t link = change_get(c, (uint64_t *)(void *)(s->pages.body + block));
 
 		store_relaxed(&a->undo_link, link);
@@ -337,7 +361,8 @@ int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t 
 	if (!e)
 		return -EPROTO;
 	word = change_get(c, &e->word);
-	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a))
+	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a) ||
+	    (page_kind(word) == PAGE_SLAB && (uint32_t)change_get(c, &e->link[SLAB_USED]) == 0))
 		return -EPROTO;
 	change_set(c, &slab_front(s, a)->reuse, change_get(c, &slab_front(s, a)->reuse) + 1);
 	if (page_kind(word) == PAGE_SLAB) {
@@ -359,12 +384,12 @@ static int check_slab(const struct slabs *s, uint64_t page, unsigned class)
 	const struct page *e = &s->pages.table[page];
 	uint64_t word = e->word, used = (uint32_t)e->link[SLAB_USED], ever = e->link[SLAB_USED] >> 32, n = 0;
 
-	if (page_kind(word) != PAGE_SLAB || class_of(word) != class || page_length(word) != slab_pages(class))
+	if (!is_slab(s, word, page, class) || page_length(word) != slab_pages(class) || ever > slab_blocks(class))
 		return -EPROTO;
 	for (uint64_t b = e->link[SLAB_FREE]; b; b = *(uint64_t *)(void *)(s->pages.body + b))
 		if (!is_block(s, word, page, b) || ++n > ever)
 			return -EPROTO;
-	return used + n == ever && ever <= slab_blocks(class) && used < slab_blocks(class) ? 0 : -EPROTO;
+	return used + n == ever && used < slab_blocks(class) ? 0 : -EPROTO;
 }
 
 int slab_check(struct slabs *s, struct slab_arena *a)

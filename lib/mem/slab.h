@@ -106,10 +106,14 @@ static inline size_t slab_room(size_t size)
 /* The lock, with what a dead holder left done.  Positive: it had died.  -EPROTO, -ENOTRECOVERABLE. */
 int slab_lock(struct slabs *s, struct slab_arena *a);
 
-/* Gives back what is spare, a dead holder's or an empty slab's: between two changes under one lock. */
-void slab_give_spare(struct slabs *s, struct slab_arena *a);
+/*
+ * The same in two steps, for who writes changes of one arena down in another: what they store again may be
+ * about what is spare, so they are finished between the two.  slab_tidy where there was a death.
+ */
+int slab_acquire(struct slabs *s, struct slab_arena *a);
+void slab_tidy(struct slabs *s, struct slab_arena *a);
 
-/* The same, and gives back the lock. */
+/* Gives back what is spare, and the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
 
 /* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
