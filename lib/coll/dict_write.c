@@ -84,14 +84,17 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 	return rc;
 }
 
-/* Room for one more key in the index. */
+/* Room for one more key in the index.  Without memory for another one it gets slower before it is full. */
 static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 {
 	uint64_t place = dict_index(d, shard), filled = load_relaxed(&shard->own[SHARD_FILLED]);
+	uint64_t keys = load_relaxed(&shard->own[SHARD_KEYS]);
+	int rc;
 
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
-	return dict_reindex(d, shard);
+	rc = dict_reindex(d, shard);
+	return rc == -ENOSPC && place != 0 && 8 * (keys + 1) <= UINT64_C(7) << index_log(place) ? 0 : rc;
 }
 
 /* ---- with the lock ---- */
