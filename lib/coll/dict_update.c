@@ -43,17 +43,18 @@ static int apply(struct ipck_dict *d, const struct dict_key *key, const struct o
 
 int ipck_dict_update(struct ipck_dict *d, const void *key, size_t key_size, ipck_dict_update_fn *update, void *arg)
 {
-	struct dict_key k = dict_key(d, key, key_size);
-	int rc, what;
+	int rc = dict_check_sizes(key_size, 0), what;
+	struct dict_key k;
 
+	if (rc < 0)
+		return rc;
+	k = dict_key(d, key, key_size);
 	do {
 		struct old old = {0};
 		const void *value;
 		size_t size;
 
-		rc = dict_check_sizes(key_size, 0);
-		if (rc == 0)
-			rc = read_old(d, &k, &old);
+		rc = read_old(d, &k, &old);
 		if (rc < 0)
 			return rc;
 		value = old.value;

@@ -211,17 +211,27 @@ void dict_unlock(struct ipck_dict *d, const struct dict_place *place)
 
 /* ---- calls ---- */
 
+/* What is too long is not read. */
+static int lock_key(struct ipck_dict *d, struct dict_key *k, const void *key, size_t key_size, size_t size,
+                    struct dict_place *place)
+{
+	int rc = dict_check_sizes(key_size, size);
+
+	if (rc < 0)
+		return rc;
+	*k = dict_key(d, key, key_size);
+	return dict_lock(d, k, place);
+}
+
 enum condition { ALWAYS, IF_NEW, IF_THERE };
 
 static int set(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size,
                enum condition condition)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, size);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, size, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	if (condition == IF_NEW && place.record)
@@ -252,12 +262,10 @@ int ipck_dict_replace(struct ipck_dict *d, const void *key, size_t key_size, con
 int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const void *expected, size_t expected_size,
                    const void *value, size_t size)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, size);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, size, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	if (!place.record)
@@ -272,9 +280,9 @@ int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const 
 
 int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_lock(d, &k, &place);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
 	if (rc < 0)
 		return rc;
@@ -285,10 +293,10 @@ int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 
 ssize_t ipck_dict_pop(struct ipck_dict *d, const void *key, size_t key_size, void *value, size_t size, size_t *needed)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
+	struct dict_key k;
 	size_t there;
-	int rc = dict_lock(d, &k, &place);
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
 	if (rc < 0)
 		return rc;
@@ -323,13 +331,11 @@ static int add(struct ipck_dict *d, const struct dict_place *place, const struct
 
 int ipck_dict_add(struct ipck_dict *d, const void *key, size_t key_size, int64_t delta, int64_t *sum)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	uint64_t value = (uint64_t)delta;
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, 0);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	rc = add(d, &place, &k, &value);
