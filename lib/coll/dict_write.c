@@ -251,7 +251,9 @@ int ipck_dict_set(struct ipck_dict *d, const void *key, size_t key_size, const v
 
 int ipck_dict_insert(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
 {
-	return MIN(set(d, key, key_size, value, size, IF_NEW), 0);
+	int rc = set(d, key, key_size, value, size, IF_NEW);
+
+	return MIN(rc, 0);
 }
 
 int ipck_dict_replace(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
