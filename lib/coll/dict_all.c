@@ -50,13 +50,21 @@ static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void
 {
 	struct dict_place *place = arg;
 	struct dict_key key = dict_key(d, d->slabs.pages.body + record + 8, (uint32_t)sizes);
-
 	int rc;
 
 	place->record = dict_find(d, place->shard, &key, &place->sizes, &place->slot);
 	rc = place->record ? dict_remove(d, place) : -EPROTO;
+	/* A change frees one run of pages at most. */
 	slab_tidy(&d->slabs, place->shard);
 	return rc;
+}
+
+/* What is full can be cleared, too: the index stays as it is. */
+static int shrink_index(struct ipck_dict *d, struct slab_arena *shard)
+{
+	int rc = dict_reindex(d, shard);
+
+	return rc == -ENOSPC ? 0 : rc;
 }
 
 int ipck_dict_clear(struct ipck_dict *d)
@@ -71,7 +79,7 @@ int ipck_dict_clear(struct ipck_dict *d)
 			break;
 		rc = dict_each(d, place.shard, remove_one, &place);
 		if (rc == 0 && dict_index(d, place.shard))
-			rc = dict_reindex(d, place.shard);
+			rc = shrink_index(d, place.shard);
 		dict_unlock(d, &place);
 	}
 	return MIN(rc, 0);

@@ -50,9 +50,11 @@ static bool same_key(const struct ipck_dict *d, uint64_t record, const struct di
 		if (dict_word(d, at) != word)
 			return false;
 	}
+	if (left == 0)
+		return true;
 	word = 0;
 	memcpy(&word, bytes, left);
-	return left == 0 || dict_word(d, at) == word;
+	return dict_word(d, at) == word;
 }
 
 void dict_copy(const struct ipck_dict *d, uint64_t at, void *to, size_t size)
@@ -79,7 +81,7 @@ static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dic
 {
 	uint64_t tag = slot_tag(key->hash), mask, at, free_slot = 0;
 
-	if (index_log(place) > SLOT_TAG_BITS || !dict_is_within(d, index_offset(place), 8 << index_log(place)))
+	if (index_log(place) > SLOT_TAG_BITS || !dict_is_within(d, index_offset(place), UINT64_C(8) << index_log(place)))
 		return 0;
 	mask = (UINT64_C(1) << index_log(place)) - 1;
 	at = tag & mask;
@@ -158,10 +160,14 @@ static ssize_t read(struct ipck_dict *d, const struct dict_key *key, void *value
 
 ssize_t ipck_dict_get(struct ipck_dict *d, const void *key, size_t key_size, void *value, size_t size, size_t *needed)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	size_t longer = 0;
-	ssize_t n = read(d, &k, value, size, &longer);
+	struct dict_key k;
+	ssize_t n = dict_check_sizes(key_size, 0);
 
+	if (n < 0)
+		return n;
+	k = dict_key(d, key, key_size);
+	n = read(d, &k, value, size, &longer);
 	if (n == -EMSGSIZE && needed)
 		*needed = longer;
 	return n;
@@ -190,8 +196,12 @@ int ipck_dict_get_new(struct ipck_dict *d, const void *key, size_t key_size, voi
 
 int ipck_dict_contains(struct ipck_dict *d, const void *key, size_t key_size)
 {
-	struct dict_key k = dict_key(d, key, key_size);
-	ssize_t n = read(d, &k, NULL, 0, NULL);
+	struct dict_key k;
+	ssize_t n = dict_check_sizes(key_size, 0);
 
+	if (n < 0)
+		return (int)n;
+	k = dict_key(d, key, key_size);
+	n = read(d, &k, NULL, 0, NULL);
 	return n == -ENOENT ? 0 : (int)n;
 }

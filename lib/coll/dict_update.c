@@ -22,6 +22,14 @@ static int read_old(struct ipck_dict *d, const struct dict_key *key, struct old 
 	return rc == -ENOENT ? 0 : rc;
 }
 
+static int store(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
+                 size_t size)
+{
+	int rc = dict_store(d, place, key, value, size);
+
+	return MIN(rc, 0);
+}
+
 /* 1: it has changed since. */
 static int apply(struct ipck_dict *d, const struct dict_key *key, const struct old *old, int what, const void *value,
                  size_t size)
@@ -34,7 +42,7 @@ static int apply(struct ipck_dict *d, const struct dict_key *key, const struct o
 	if (old->there ? !dict_same_value(d, &place, key, old->value, old->size) : place.record != 0)
 		rc = 1;
 	else if (what == IPCK_DICT_SET)
-		rc = MIN(dict_store(d, &place, key, value, size), 0);
+		rc = store(d, &place, key, value, size);
 	else if (place.record)
 		rc = dict_remove(d, &place);
 	dict_unlock(d, &place);
@@ -43,17 +51,18 @@ static int apply(struct ipck_dict *d, const struct dict_key *key, const struct o
 
 int ipck_dict_update(struct ipck_dict *d, const void *key, size_t key_size, ipck_dict_update_fn *update, void *arg)
 {
-	struct dict_key k = dict_key(d, key, key_size);
-	int rc, what;
+	int rc = dict_check_sizes(key_size, 0), what;
+	struct dict_key k;
 
+	if (rc < 0)
+		return rc;
+	k = dict_key(d, key, key_size);
 	do {
 		struct old old = {0};
 		const void *value;
 		size_t size;
 
-		rc = dict_check_sizes(key_size, 0);
-		if (rc == 0)
-			rc = read_old(d, &k, &old);
+		rc = read_old(d, &k, &old);
 		if (rc < 0)
 			return rc;
 		value = old.value;

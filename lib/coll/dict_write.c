@@ -84,14 +84,17 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 	return rc;
 }
 
-/* Room for one more key in the index. */
+/* Room for one more key in the index.  Without memory for another one it gets slower before it is full. */
 static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 {
 	uint64_t place = dict_index(d, shard), filled = load_relaxed(&shard->own[SHARD_FILLED]);
+	uint64_t keys = load_relaxed(&shard->own[SHARD_KEYS]);
+	int rc;
 
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
-	return dict_reindex(d, shard);
+	rc = dict_reindex(d, shard);
+	return rc == -ENOSPC && place != 0 && 8 * (keys + 1) <= UINT64_C(7) << index_log(place) ? 0 : rc;
 }
 
 /* ---- with the lock ---- */
@@ -210,17 +213,27 @@ void dict_unlock(struct ipck_dict *d, const struct dict_place *place)
 
 /* ---- calls ---- */
 
+/* What is too long is not read. */
+static int lock_key(struct ipck_dict *d, struct dict_key *k, const void *key, size_t key_size, size_t size,
+                    struct dict_place *place)
+{
+	int rc = dict_check_sizes(key_size, size);
+
+	if (rc < 0)
+		return rc;
+	*k = dict_key(d, key, key_size);
+	return dict_lock(d, k, place);
+}
+
 enum condition { ALWAYS, IF_NEW, IF_THERE };
 
 static int set(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size,
                enum condition condition)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, size);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, size, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	if (condition == IF_NEW && place.record)
@@ -240,7 +253,9 @@ int ipck_dict_set(struct ipck_dict *d, const void *key, size_t key_size, const v
 
 int ipck_dict_insert(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
 {
-	return MIN(set(d, key, key_size, value, size, IF_NEW), 0);
+	int rc = set(d, key, key_size, value, size, IF_NEW);
+
+	return MIN(rc, 0);
 }
 
 int ipck_dict_replace(struct ipck_dict *d, const void *key, size_t key_size, const void *value, size_t size)
@@ -251,12 +266,10 @@ int ipck_dict_replace(struct ipck_dict *d, const void *key, size_t key_size, con
 int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const void *expected, size_t expected_size,
                    const void *value, size_t size)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, size);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, size, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	if (!place.record)
@@ -271,9 +284,9 @@ int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const 
 
 int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
-	int rc = dict_lock(d, &k, &place);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
 	if (rc < 0)
 		return rc;
@@ -284,10 +297,10 @@ int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 
 ssize_t ipck_dict_pop(struct ipck_dict *d, const void *key, size_t key_size, void *value, size_t size, size_t *needed)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	struct dict_place place;
+	struct dict_key k;
 	size_t there;
-	int rc = dict_lock(d, &k, &place);
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
 	if (rc < 0)
 		return rc;
@@ -322,13 +335,11 @@ static int add(struct ipck_dict *d, const struct dict_place *place, const struct
 
 int ipck_dict_add(struct ipck_dict *d, const void *key, size_t key_size, int64_t delta, int64_t *sum)
 {
-	struct dict_key k = dict_key(d, key, key_size);
 	uint64_t value = (uint64_t)delta;
 	struct dict_place place;
-	int rc = dict_check_sizes(key_size, 0);
+	struct dict_key k;
+	int rc = lock_key(d, &k, key, key_size, 0, &place);
 
-	if (rc == 0)
-		rc = dict_lock(d, &k, &place);
 	if (rc < 0)
 		return rc;
 	rc = add(d, &place, &k, &value);

@@ -159,9 +159,13 @@ static inline int ipck_dict_set_u64(struct ipck_dict *dict, uint64_t key, uint64
 /* -EMSGSIZE, -EINVAL: the value is no integer. */
 static inline int ipck_dict_get_u64(struct ipck_dict *dict, uint64_t key, uint64_t *value)
 {
-	ssize_t n = ipck_dict_get(dict, &key, sizeof(key), value, sizeof(*value), NULL);
+	uint64_t there;
+	ssize_t n = ipck_dict_get(dict, &key, sizeof(key), &there, sizeof(there), NULL);
 
-	return n < 0 ? (int)n : n == (ssize_t)sizeof(*value) ? 0 : -EINVAL;
+	if (n != (ssize_t)sizeof(there))
+		return n < 0 ? (int)n : -EINVAL;
+	*value = there;
+	return 0;
 }
 
 static inline int ipck_dict_add_u64(struct ipck_dict *dict, uint64_t key, int64_t delta, int64_t *sum)

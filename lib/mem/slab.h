@@ -116,6 +116,9 @@ void slab_tidy(struct slabs *s, struct slab_arena *a);
 /* Gives back what is spare, and the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
 
+/* Under the lock, between changes: what the last one freed goes back to the pages. */
+void slab_give_spare(struct slabs *s, struct slab_arena *a);
+
 /* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size);
 
