@@ -51,6 +51,7 @@ static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void
 	struct dict_place *place = arg;
 	struct dict_key key = dict_key(d, d->slabs.pages.body + record + 8, (uint32_t)sizes);
 
+	slab_give(&d->slabs, place->shard);
 	place->record = dict_find(d, place->shard, &key, &place->sizes, &place->slot);
 	return place->record ? dict_remove(d, place) : -EPROTO;
 }

@@ -162,7 +162,7 @@ static void unlink_slab(struct slabs *s, struct slab_arena *a, struct change *c,
 /* ---- the lock ---- */
 
 /* A run that nobody has: a dead holder's, or an empty slab's. */
-static void give_spare(struct slabs *s, struct slab_arena *a)
+void slab_give(struct slabs *s, struct slab_arena *a)
 {
 	if (unlikely(load_relaxed(&a->spare)))
 		(void)pages_give(&s->pages, &a->spare);
@@ -192,7 +192,7 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 		repaired = redo_finish(&a->redo, s->pages.body, s->pages.bytes);
 	if (repaired == 0) {
 		undo(s, a);
-		give_spare(s, a);
+		slab_give(s, a);
 		return rc;
 	}
 	lock_release(&a->lock);
@@ -202,7 +202,7 @@ int slab_lock(struct slabs *s, struct slab_arena *a)
 void slab_unlock(struct slabs *s, struct slab_arena *a)
 {
 	undo(s, a);
-	give_spare(s, a);
+	slab_give(s, a);
 	lock_release(&a->lock);
 }
 
@@ -236,7 +236,7 @@ static int new_slab(struct slabs *s, struct slab_arena *a, unsigned class)
 
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size)
 {
-	give_spare(s, a);
+	slab_give(s, a);
 	if (size > SLAB_LARGEST)
 		return pages_take(&s->pages, (size + PAGE_BYTES - 1) / PAGE_BYTES, &a->spare);
 	if (likely(load_relaxed(&a->partial[slab_class(size)])))

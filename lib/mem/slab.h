@@ -103,6 +103,9 @@ int slab_lock(struct slabs *s, struct slab_arena *a);
 /* Gives back what is spare, and the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
 
+/* Under the lock, between changes that may each free a large block: gives back what is spare. */
+void slab_give(struct slabs *s, struct slab_arena *a);
+
 /* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size);
 
