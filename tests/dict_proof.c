@@ -32,7 +32,7 @@ static ssize_t get(struct scene *s, uint64_t key)
 	return ipck_dict_get(s->dict, &key, 8, buffer, sizeof(buffer), NULL);
 }
 
-static void look_at_victims(struct scene *s)
+void proof_look(struct scene *s)
 {
 	bool told = load_seq(&s->told);
 	ssize_t n = get(s, s->key);
@@ -155,7 +155,7 @@ static void read_all(void *ctx, unsigned i)
 	struct ipck_deadline end = beside_far();
 
 	while (goes_on(s, end)) {
-		look_at_victims(s);
+		proof_look(s);
 		for (uint32_t other = 0; other < MIN(s->n_others, OTHERS_READ); other++)
 			look_at_other(s, other);
 		look_at_writers(s);
@@ -314,7 +314,7 @@ void scene_prove(void *ctx, const struct kill_point *point)
 
 	kill_check(point->kind != KILL_NONE || s->told);
 	end_peers(s);
-	look_at_victims(s);
+	proof_look(s);
 	for (uint32_t i = 0; i < s->n_others; i++)
 		look_at_other(s, i);
 	look_at_all(s);

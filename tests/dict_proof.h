@@ -7,6 +7,9 @@
 
 void proof_start_peers(struct scene *s);
 
+/* The victim's key has the old or the new value; if it was told so, the new one. */
+void proof_look(struct scene *s);
+
 /* Walks over all pages while nobody uses the dict: each is somebody's. */
 void proof_pages(const struct slabs *s);
 

@@ -37,7 +37,8 @@ uint64_t scene_key(struct scene *s, uint32_t shard, int first_slot)
 {
 	do
 		s->last++;
-	while (shard_of(s, s->last) != shard || (first_slot >= 0 && scene_first_slot(s, s->last) != (unsigned)first_slot));
+	while (shard_of(s, s->last) != shard ||
+	       (first_slot >= 0 && scene_first_slot(s, s->last) != (unsigned)first_slot));
 	return s->last;
 }
 

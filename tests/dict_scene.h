@@ -36,8 +36,8 @@ struct scene_value {
 struct scene {
 	struct ipck_dict *dict;
 	unsigned flags;
-	uint64_t last;  /* of the keys that were tried */
-	uint64_t key;   /* the victim's */
+	uint64_t last; /* of the keys that were tried */
+	uint64_t key;  /* the victim's */
 	struct scene_value old, new;
 	uint64_t others[SCENE_OTHERS];
 	uint32_t sizes[SCENE_OTHERS];
