@@ -131,6 +131,18 @@ static void repair(void *ctx)
 	kill_check(rc == -ENOENT);
 }
 
+/* In another shard, for which pages are needed: what is done is the pages' redo. */
+static void take_elsewhere(void *ctx)
+{
+	struct scene *s = ctx;
+	int rc;
+
+	kill_begin();
+	rc = ipck_dict_set(s->dict, &s->counter, 8, s->new.bytes, 300);
+	kill_end();
+	kill_check(rc == IPCK_CREATED);
+}
+
 /* Its own change is one of the values, too. */
 static void set_again(void *ctx)
 {
@@ -162,13 +174,9 @@ static void prove_set(void *ctx, const struct kill_point *point)
 	scene_prove(ctx, point);
 }
 
-#define SWEEPS(of) \
-	{.name = #of " unwritten", .share = 1, .setup = of##_unwritten, .victim = repair, .survive = prove}, \
-		{.name = #of " written", .share = 1, .setup = of##_written, .victim = repair, .survive = prove}, \
-		{.name = #of " half done", .share = 1, .setup = of##_half, .victim = repair, .survive = prove}, \
-	{ \
-		.name = #of " done", .share = 1, .setup = of##_done, .victim = repair, .survive = prove \
-	}
+#define SWEEP(of, stage) \
+	{.name = #of " " #stage, .share = 1, .setup = of##_##stage, .victim = repair, .survive = prove}
+#define SWEEPS(of) SWEEP(of, unwritten), SWEEP(of, written), SWEEP(of, half), SWEEP(of, done)
 
 static struct kill_sweep sweeps[] = {
 	SWEEPS(take),
@@ -181,6 +189,8 @@ static struct kill_sweep sweeps[] = {
 	SWEEPS(give_large),
 	SWEEPS(delete),
 	SWEEPS(grow),
+	{.name = "take elsewhere", .share = 2, .setup = take_half, .victim = take_elsewhere, .survive = prove},
+	{.name = "give elsewhere", .share = 2, .setup = give_half, .victim = take_elsewhere, .survive = prove},
 	{.name = "take, and set", .share = 2, .setup = take_half, .victim = set_again, .survive = prove_set},
 	{.name = "across, and set", .share = 2, .setup = across_half, .victim = set_again, .survive = prove_set},
 	{.name = "give, and set", .share = 2, .setup = give_half, .victim = set_again, .survive = prove_set},
