@@ -167,7 +167,7 @@ void scene_die(struct scene *s, void (*fn)(struct scene *s))
 	kill_check(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
-int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n)
+int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n, size_t few)
 {
-	return beside_main(argc, argv, sweeps, n, n, scene_ranges);
+	return beside_main(argc, argv, sweeps, n, few, scene_ranges);
 }

@@ -77,12 +77,13 @@ const struct kill_range *scene_ranges(void *ctx, size_t *n);
 void scene_begin(struct scene *s);
 void scene_end(struct scene *s);
 
-/* After the victim's death: the peers go on, the old or the new value is there, all else is what it was, all works. */
+/* After the victim's death: the peers go on, the old or the new value is there, all else is as it was, all works. */
 void scene_prove(void *ctx, const struct kill_point *point);
 
 /* A process that runs fn(s), and must be killed in it. */
 void scene_die(struct scene *s, void (*fn)(struct scene *s));
 
-int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n);
+/* Without IPCK_LONG the first `few` only. */
+int scene_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n, size_t few);
 
 #endif

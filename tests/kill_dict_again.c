@@ -199,5 +199,7 @@ static struct kill_sweep sweeps[] = {
 
 int main(int argc, char **argv)
 {
-	return scene_main(argc, argv, sweeps, sizeof(sweeps) / sizeof(*sweeps));
+	size_t n = sizeof(sweeps) / sizeof(*sweeps);
+
+	return scene_main(argc, argv, sweeps, n, n);
 }
