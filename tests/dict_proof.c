@@ -49,6 +49,32 @@ static void look_at_other(struct scene *s, uint32_t i)
 	kill_check(n == (ssize_t)s->sizes[i] && is_filled(buffer, (size_t)n, s->others[i]));
 }
 
+static void look_at_all(struct scene *s)
+{
+	struct ipck_dict_iter *iter;
+	struct ipck_dict_item item;
+	uint32_t others = 0;
+	int rc;
+
+	kill_check(ipck_dict_iterate(s->dict, &iter) == 0);
+	while ((rc = ipck_dict_next(iter, &item)) == 1) {
+		uint64_t key;
+
+		kill_check(item.key_size == 8);
+		memcpy(&key, item.key, 8);
+		if (key == s->key)
+			kill_check(is_value((ssize_t)item.value_size, item.value, &s->old) ||
+			           is_value((ssize_t)item.value_size, item.value, &s->new));
+		else if (key != s->writers && key != s->counter) {
+			kill_check(is_filled(item.value, item.value_size, key));
+			others++;
+		}
+	}
+	kill_check(rc == 0);
+	kill_check(others == s->n_others || (others < s->n_others && s->flags & SCENE_CLEARS));
+	ipck_dict_iter_free(iter);
+}
+
 static bool goes_on(const struct scene *s, struct ipck_deadline end)
 {
 	kill_check(deadline_check(end, clock_now()) == 0);
@@ -99,6 +125,8 @@ static void write_all(void *ctx, unsigned i)
 		else
 			kill_check(s->flags & SCENE_LITTLE);
 		kill_check(s->flags & SCENE_CLEARS || sum == (int64_t)s->added);
+		if (s->rounds[i] % 4 == 0)
+			look_at_all(s);
 		add_seq(&s->rounds[i], 1);
 		usleep(PAUSE_US);
 	}
@@ -121,33 +149,7 @@ static void look_at_writers(struct scene *s)
 	kill_check(found || s->flags & (SCENE_CLEARS | SCENE_LITTLE));
 }
 
-/* ---- the reader ---- */
-
-static void look_at_all(struct scene *s)
-{
-	struct ipck_dict_iter *iter;
-	struct ipck_dict_item item;
-	uint32_t others = 0;
-	int rc;
-
-	kill_check(ipck_dict_iterate(s->dict, &iter) == 0);
-	while ((rc = ipck_dict_next(iter, &item)) == 1) {
-		uint64_t key;
-
-		kill_check(item.key_size == 8);
-		memcpy(&key, item.key, 8);
-		if (key == s->key)
-			kill_check(is_value((ssize_t)item.value_size, item.value, &s->old) ||
-			           is_value((ssize_t)item.value_size, item.value, &s->new));
-		else if (key != s->writers && key != s->counter) {
-			kill_check(is_filled(item.value, item.value_size, key));
-			others++;
-		}
-	}
-	kill_check(rc == 0);
-	kill_check(others == s->n_others || (others < s->n_others && s->flags & SCENE_CLEARS));
-	ipck_dict_iter_free(iter);
-}
+/* ---- the reader: without the lock, so that it sees all that the victim does under it ---- */
 
 static void read_all(void *ctx, unsigned i)
 {
@@ -159,8 +161,6 @@ static void read_all(void *ctx, unsigned i)
 		for (uint32_t other = 0; other < MIN(s->n_others, OTHERS_READ); other++)
 			look_at_other(s, other);
 		look_at_writers(s);
-		if (s->rounds[i] % 4 == 0)
-			look_at_all(s);
 		add_seq(&s->rounds[i], 1);
 		usleep(PAUSE_US);
 	}
