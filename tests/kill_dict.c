@@ -96,6 +96,13 @@ static void three_slabs(struct scene *s)
 		kill_check(ipck_dict_delete(s->dict, &keys[i], 8) == 0);
 }
 
+static void of_all(struct scene *s)
+{
+	others(s, 2, SIZE);
+	others(s, 1, SIXTEENTH);
+	others(s, 1, SCENE_LARGE);
+}
+
 /* No room for what is large. */
 static void fill_all(struct scene *s)
 {
@@ -128,7 +135,8 @@ SETUP(empties_slab, 0, SIXTEENTH, SCENE_ABSENT, others(s, 3, SIZE))
 SETUP(empties_small, 0, 4, SCENE_ABSENT, others(s, 3, SIZE))
 SETUP(large_goes, 0, SCENE_LARGE, SCENE_ABSENT, gone_before(s, SCENE_LARGE))
 SETUP(huge_goes, 0, HUGE, SCENE_ABSENT, others(s, 1, SIZE), scene_set_old(s), others(s, 2, HALF))
-SETUP(some, SCENE_CLEARS | SCENE_LITTLE, SIZE, SCENE_ABSENT, others(s, 2, SIZE), others(s, 1, SIXTEENTH), others(s, 1, SCENE_LARGE))
+SETUP(some, SCENE_CLEARS | SCENE_LITTLE | SCENE_ALONE, SIZE, SCENE_ABSENT, of_all(s))
+SETUP(some_beside, SCENE_CLEARS | SCENE_LITTLE, SIZE, SCENE_ABSENT, of_all(s))
 SETUP(grows, 0, SCENE_ABSENT, SIZE, others(s, INDEX_KEYS - 2, SIZE), scene_other(s, 20), scene_other(s, 8))
 SETUP(anew, 0, SCENE_ABSENT, SIZE, deleted(s))
 SETUP(grows_large, SCENE_ALONE, SCENE_ABSENT, SIZE, others(s, 1536, 8))
@@ -272,8 +280,8 @@ static void clear(void *ctx)
 #define SWEEP(of, some, made, by) \
 	{.name = of, .share = some, .setup = made, .victim = by, .survive = scene_prove}
 
-/* The last write many bytes, or a large index, step by step. */
-#define LONG_ONES 3
+/* The last write many bytes, or a large index, step by step; or are made of what the others are made of. */
+#define LONG_ONES 10
 
 static struct kill_sweep sweeps[] = {
 	SWEEP("set first", 1, empty, set),
@@ -292,12 +300,9 @@ static struct kill_sweep sweeps[] = {
 	SWEEP("set huge back before", 1, from_huge_before, set),
 	SWEEP("set in vain", 1, full, set_in_vain),
 	SWEEP("insert", 1, fresh, insert),
-	SWEEP("insert new slab", 1, new_slab, insert),
 	SWEEP("replace", 1, equal, replace),
-	SWEEP("replace longer", 1, longer, replace),
 	SWEEP("swap", 1, equal, swap),
 	SWEEP("swap word", 1, word, swap),
-	SWEEP("swap shorter", 1, shorter, swap),
 	SWEEP("delete", 1, unmarked, delete),
 	SWEEP("delete marked", 2, marked, delete),
 	SWEEP("delete from full", 1, from_full, delete),
@@ -307,18 +312,22 @@ static struct kill_sweep sweeps[] = {
 	SWEEP("delete large", 1, large_goes, delete),
 	SWEEP("delete huge", 1, huge_goes, delete),
 	SWEEP("pop", 1, marked, pop),
-	SWEEP("pop last of slab", 1, empties_slab, pop),
 	SWEEP("add new", 1, absent, add),
 	SWEEP("add", 1, word, add),
 	SWEEP("update new", 1, update_new, update),
-	SWEEP("update", 1, update_longer, update),
-	SWEEP("update deletes", 1, update_goes, update),
 	SWEEP("clear", 1, some, clear),
 	SWEEP("grow", 2, grows, set),
 	SWEEP("index anew", 1, anew, set),
+	SWEEP("insert new slab", 1, new_slab, insert),
+	SWEEP("replace longer", 1, longer, replace),
+	SWEEP("swap shorter", 1, shorter, swap),
+	SWEEP("pop last of slab", 1, empties_slab, pop),
+	SWEEP("update", 1, update_longer, update),
+	SWEEP("update deletes", 1, update_goes, update),
 	SWEEP("set larger", 1, to_larger, set),
 	SWEEP("set new large", 1, new_large, set),
 	SWEEP("grow large", 1, grows_large, set),
+	{.name = "clear beside", .stride = 8, .setup = some_beside, .victim = clear, .survive = scene_prove},
 };
 
 int main(int argc, char **argv)
