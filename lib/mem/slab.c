@@ -167,7 +167,7 @@ static void unlink_slab(struct slabs *s, struct slab_arena *a, struct change *c,
 /* ---- the lock ---- */
 
 /* A run that nobody has: a dead holder's, or an empty slab's. */
-void slab_give_spare(struct slabs *s, struct slab_arena *a)
+static void give_spare(struct slabs *s, struct slab_arena *a)
 {
 	if (unlikely(load_relaxed(&a->spare)))
 		(void)pages_give(&s->pages, &a->spare);

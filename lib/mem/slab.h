@@ -108,16 +108,14 @@ int slab_lock(struct slabs *s, struct slab_arena *a);
 
 /*
  * The same in two steps, for who writes changes of one arena down in another: what they store again may be
- * about what is spare, so they are finished between the two.  slab_tidy where there was a death.
+ * about what is spare, so they are finished between the two.  slab_tidy where there was a death, and
+ * between changes under one lock that may each leave something spare.
  */
 int slab_acquire(struct slabs *s, struct slab_arena *a);
 void slab_tidy(struct slabs *s, struct slab_arena *a);
 
 /* Gives back what is spare, and the lock. */
 void slab_unlock(struct slabs *s, struct slab_arena *a);
-
-/* Under the lock, between changes: what the last one freed goes back to the pages. */
-void slab_give_spare(struct slabs *s, struct slab_arena *a);
 
 /* Under the lock, before a change with one slab_take of that size: what is needed is there.  -ENOSPC. */
 int slab_prepare(struct slabs *s, struct slab_arena *a, size_t size);
