@@ -114,6 +114,18 @@ int tool_print(const char *format, ...)
 	return error == 0 ? 0 : -1;
 }
 
+int tool_write(const void *data, size_t size)
+{
+	int error;
+
+	pthread_mutex_lock(&print_lock);
+	if (fwrite(data, 1, size, stdout) < size && print_error == 0)
+		print_error = errno;
+	error = print_error;
+	pthread_mutex_unlock(&print_lock);
+	return error == 0 ? 0 : -1;
+}
+
 int tool_finish(int status)
 {
 	static bool told;

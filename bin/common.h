@@ -26,6 +26,7 @@
 #define IPCKIT_BIN_COMMON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TOOL_FAILED 1
@@ -89,6 +90,9 @@ bool tool_number(const char *text, long min, long max, long *value);
  * or before.  Lines of several processes do not mix.
  */
 int tool_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same for bytes of any kind. */
+int tool_write(const void *data, size_t size);
 
 /*
  * Flushes standard output; TOOL_FAILED, with one message, if anything that this
