@@ -17,8 +17,8 @@
 #include "base/atomic.h"
 #include "team.h"
 
-/* Of which each transaction of the filling sets so many: they keep what they change in memory. */
-#define FILL_BATCH 10000
+/* Keys in a transaction of the filling; one copies each page that it changes. */
+#define FILL_BATCH 1000000
 
 static MDB_env *env;
 static MDB_txn *txn; /* of gets, between two of them reset; while it is filled the one that sets */
