@@ -10,9 +10,10 @@ import mmap
 import multiprocessing
 from multiprocessing import sharedctypes
 import os
-import random
 import sys
 import time
+
+import peers_dict
 
 fork = multiprocessing.get_context("fork")
 everywhere = os.sched_getaffinity(0)
@@ -437,47 +438,6 @@ def event(seconds, size, workers):
     return team_steps(seconds, size + 1, work)
 
 
-class Shape:
-    """What the size of a row of dicts says: map.h."""
-
-    def __init__(self, size):
-        size, self.processes = divmod(size, 10)
-        size, self.sets = divmod(size, 1000)
-        power, self.value = divmod(size, 10000)
-        self.keys = 10 ** power
-
-
-def dict_key(number):
-    return ((number + 1) * 0x9e3779b97f4a7c15 % 2 ** 64).to_bytes(8, "little")
-
-
-def dict_value(key, size):
-    return key + bytes(size - 8)
-
-
-def dict_fill(shared, shape):
-    for first in range(0, shape.keys, 10000):
-        keys = [dict_key(i) for i in range(first, min(first + 10000, shape.keys))]
-        shared.update({key: dict_value(key, shape.value) for key in keys})
-
-
-def manager_dict(seconds, size, workers):
-    shape = Shape(size)
-    with fork.Manager() as manager:
-        shared = manager.dict()
-        dict_fill(shared, shape)
-
-        def work(member, n):
-            for _ in range(n):
-                key = dict_key(random.randrange(shape.keys))
-                if random.randrange(100) < shape.sets:
-                    shared[key] = dict_value(key, shape.value)
-                elif shared[key][:8] != key:
-                    raise ValueError("a wrong value")
-
-        return team_sum(seconds, shape.processes, work)
-
-
 MEASUREMENTS = {
     "process": process,
     "pool-map": pool_map,
@@ -498,7 +458,7 @@ MEASUREMENTS = {
     "barrier": barrier,
     "condition": condition,
     "event": event,
-    "dict": manager_dict,
+    "dict": peers_dict.measurement(fork, team_sum),
 }
 
 
