@@ -15,7 +15,7 @@
 #define REPEATS 2 /* of a disturbed round */
 
 static const struct row *const tables[] = {process_rows, pool_rows, exec_rows, pipe_rows,
-                                           queue_rows,   sync_rows, meet_rows};
+                                           queue_rows,   sync_rows, meet_rows, dict_rows};
 
 /* First those of the table, then those of the growth sections. */
 static struct result results[MAX_RESULTS];
@@ -121,17 +121,26 @@ static int run_growth(struct result *r, int room, const struct row *row)
 	return n;
 }
 
+static bool has_memory(const struct row *row)
+{
+	if (opt.list || row->memory <= memory_available())
+		return true;
+	fprintf(stderr, "%s is left out: it takes %.1f GiB of memory\n", row->name, row->memory / (1 << 30));
+	return false;
+}
+
 /* The rows that were asked for; a NULL row ends them. */
 static const struct row **select_rows(void)
 {
 	static const struct row *selected[MAX_RESULTS + 1];
+	bool any = false;
 	int n = 0;
 
 	for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
 		for (const struct row *row = tables[t]; row->name && n < MAX_RESULTS; row++)
-			if (fnmatch(opt.rows, row->name, 0) == 0)
+			if (fnmatch(opt.rows, row->name, 0) == 0 && (any = true) && has_memory(row))
 				selected[n++] = row;
-	if (n == 0)
+	if (!any)
 		errx(2, "no row is called '%s': see --list", opt.rows);
 	return selected;
 }
@@ -213,6 +222,7 @@ int main(int argc, char **argv)
 	setenv("LC_ALL", "C", 1);
 	find_cpus();
 	cmd_scratch();
+	cmd_scratch_shm();
 	harness = getpid();
 	atexit(clean_up);
 	cell_catch_signals();

@@ -57,6 +57,7 @@ struct row {
 	enum placement placement;
 	long size;
 	double figure;                /* least rate of ipckit, whatever the peers do; 0: none */
+	double memory;                /* bytes it needs: where they are not there it is left out; 0: few */
 	const char *size_unit;        /* of the growth section */
 	long sizes[MAX_SIZES];        /* of the growth section, ends with -1 */
 	const struct contender *with; /* at most MAX_CONTENDERS, and one of NULL name */
@@ -64,7 +65,7 @@ struct row {
 
 /* Each rows_*.c has one table, which ends with a NULL name. */
 extern const struct row process_rows[], pool_rows[], exec_rows[], pipe_rows[], queue_rows[], sync_rows[],
-	meet_rows[];
+	meet_rows[], dict_rows[];
 
 /* The rates of one contender, one per round; none if error < 0. */
 struct series {
@@ -131,12 +132,16 @@ void report_json(const struct result *results, int n, int growth, FILE *out);
 /* memory_tree.c: bytes of all processes from root down; private bytes of one, or -1. */
 double memory_tree(pid_t root);
 double memory_private(pid_t pid);
+/* Bytes that shared memory may still take. */
+double memory_available(void);
 /* memory.c: prints the memory section; false if a bound is not kept. */
 bool memory_section(FILE *out);
 
 /* peer_cmd.c: commands. */
 /* A directory for commands that keep something; made at first, removed with what is in it. */
 const char *cmd_scratch(void);
+/* The same, on tmpfs. */
+const char *cmd_scratch_shm(void);
 void cmd_scratch_remove(void);
 /* What was written to f, to be read from its start; closes f; < 0: -errno. */
 int cmd_input(FILE *f);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What an idle worker, a big map and a long exec cost in memory, against their bounds. */
+/* What an idle worker, a big map, a long exec and an entry of a dict cost in memory, against their bounds. */
 #include "bench.h"
 
 #include <errno.h>
 #include <ipckit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #define ITEMS 10000000L
 #define MAPS 10 /* long enough for many samples */
 #define LINES 1000000L
+#define ENTRIES 1000000L
 #define SAMPLE_US 5000
 
 static int negate(const void *in, void *out, const void *arg)
@@ -128,14 +130,34 @@ static double long_exec(const struct bench_ctx *ctx)
 	return rc < 0 ? rc : greatest_until_end(pid);
 }
 
+/* All that its segment takes, what it has beside its entries too. */
+static double dict_entry(const struct bench_ctx *ctx)
+{
+	struct ipck_dict *dict;
+	struct stat st;
+	int rc = ipck_dict_create(&dict, NULL, IPCK_DICT_OPTS(.max_bytes = 2 * ENTRIES * (16 + 48)));
+
+	(void)ctx;
+	if (rc < 0)
+		return rc;
+	/* Keys are all over the 64 bits, as hashes are. */
+	for (uint64_t i = 0; i < ENTRIES && rc >= 0; i++)
+		rc = ipck_dict_set_u64(dict, i * UINT64_C(0x9e3779b97f4a7c15), i);
+	if (rc >= 0)
+		rc = fstat(ipck_dict_fd(dict), &st) < 0 ? -errno : 0;
+	ipck_dict_close(dict);
+	return rc < 0 ? rc : (double)st.st_blocks * 512 / ENTRIES - 2 * sizeof(uint64_t);
+}
+
 static const struct {
 	const char *what;
 	run_fn *run;
-	double bound;
+	double bound, unit;
 } rows[] = {
-	{"an idle worker, private memory", idle_worker, 1 * MIB},
-	{"map of 10 million 8-byte items, all processes, beyond input and output", big_map, 64 * MIB},
-	{"exec of echo over a million lines (-j 2 -n 50), all processes", long_exec, 64 * MIB},
+	{"an idle worker, private memory", idle_worker, 1 * MIB, MIB},
+	{"map of 10 million 8-byte items, all processes, beyond input and output", big_map, 64 * MIB, MIB},
+	{"exec of echo over a million lines (-j 2 -n 50), all processes", long_exec, 64 * MIB, MIB},
+	{"an entry of a dict of a million, beyond its key and value of 8 bytes each", dict_entry, 48, 1},
 };
 
 bool memory_section(FILE *out)
@@ -151,13 +173,14 @@ bool memory_section(FILE *out)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		double bytes = cell_run(&(struct contender){.name = rows[i].what, .run = rows[i].run}, &ctx);
 		bool kept = bytes >= 0 && bytes < rows[i].bound;
+		const char *unit = rows[i].unit < MIB ? "B" : "MiB";
 
 		table_cell(t, "%s", rows[i].what);
 		if (bytes < 0)
 			table_cell(t, "failed: %s", strerror((int)-bytes));
 		else
-			table_cell(t, "%.2f MiB", bytes / MIB);
-		table_cell(t, "< %g MiB", rows[i].bound / MIB);
+			table_cell(t, "%.2f %s", bytes / rows[i].unit, unit);
+		table_cell(t, "< %g %s", rows[i].bound / rows[i].unit, unit);
 		table_cell(t, kept ? "yes" : "NO");
 		right &= kept;
 	}

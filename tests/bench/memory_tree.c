@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAX_PIDS 8192
@@ -198,4 +199,22 @@ double memory_private(pid_t pid)
 			sum += kb;
 	fclose(f);
 	return (double)sum * 1024;
+}
+
+/* What tmpfs may take is bounded, too. */
+double memory_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	struct statvfs shm;
+	char line[128];
+	double kib, bytes = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %lf", &kib) == 1)
+			bytes = kib * 1024;
+	if (f)
+		fclose(f);
+	if (statvfs("/dev/shm", &shm) == 0 && (double)shm.f_bavail * (double)shm.f_frsize < bytes)
+		bytes = (double)shm.f_bavail * (double)shm.f_frsize;
+	return bytes;
 }

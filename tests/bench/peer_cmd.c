@@ -13,15 +13,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char scratch[32];
+static char scratch[2][40];
+
+static const char *make_scratch(char *path, const char *template)
+{
+	if (!path[0] && !mkdtemp(strcpy(path, template)))
+		err(1, "%s", template);
+	return path;
+}
 
 const char *cmd_scratch(void)
 {
-	static const char template[] = "/tmp/ipckit-bench-XXXXXX";
+	return make_scratch(scratch[0], "/tmp/ipckit-bench-XXXXXX");
+}
 
-	if (!scratch[0] && !mkdtemp(strcpy(scratch, template)))
-		err(1, "%s", template);
-	return scratch;
+const char *cmd_scratch_shm(void)
+{
+	return make_scratch(scratch[1], "/dev/shm/ipckit-bench-XXXXXX");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -34,8 +42,9 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void cmd_scratch_remove(void)
 {
-	if (scratch[0])
-		nftw(scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	for (int i = 0; i < 2; i++)
+		if (scratch[i][0])
+			nftw(scratch[i], remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 int cmd_input(FILE *f)

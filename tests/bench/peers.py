@@ -13,6 +13,8 @@ import os
 import sys
 import time
 
+import peers_dict
+
 fork = multiprocessing.get_context("fork")
 everywhere = os.sched_getaffinity(0)
 pinned = False  # the sides of this measurement
@@ -456,6 +458,7 @@ MEASUREMENTS = {
     "barrier": barrier,
     "condition": condition,
     "event": event,
+    "dict": peers_dict.measurement(fork, team_sum),
 }
 
 

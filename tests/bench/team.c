@@ -51,10 +51,11 @@ static void on_members_end(int sig)
 
 static _Noreturn void be_member(const struct job *job, const struct bench_ctx *ctx, int member, int members)
 {
-	int rc = 0;
+	int rc;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	bench_pin(ctx, member % 2);
+	rc = job->work(member, 0);
 	add_acq_rel(&stage->begun, 1);
 	while (rc >= 0 && !load_acquire(&stage->ended))
 		rc = work(job, member, batch(members));
@@ -112,9 +113,12 @@ static int start(const struct job *job, const struct bench_ctx *ctx, int members
 			return rc;
 		}
 	}
-	while (load_acquire(&stage->begun) < (uint32_t)members - 1)
+	rc = job->work(0, 0);
+	if (rc < 0)
+		kill_all(members);
+	while (rc >= 0 && load_acquire(&stage->begun) < (uint32_t)members - 1)
 		sched_yield();
-	return 0;
+	return rc;
 }
 
 static uint64_t done_by_all(int members)

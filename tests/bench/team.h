@@ -21,7 +21,7 @@ struct bench_ctx;
 struct job {
 	/* Sets it up in stage->object, before there are members: 0, or -errno. */
 	int (*set_up)(int members);
-	/* Operations, so many, of this member: 0, or -errno. */
+	/* Operations, so many, of this member: 0, or -errno.  None: it gets ready for them. */
 	int (*work)(int member, long n);
 	/* How many operations all have done, by what they did; NULL: it does not tell. */
 	uint64_t (*total)(void);
