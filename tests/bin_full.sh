@@ -59,4 +59,7 @@ done
 full 1 1 pipeline
 full 0 1 send bin_full_$$
 
+tool ipc-dict
+full 0 1 shared
+
 finish
