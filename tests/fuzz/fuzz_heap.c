@@ -2,8 +2,8 @@
 /*
  * The fuzz target of heaps.  An input is a byte that says how it is used, then 4 bytes for each change to a heap with
  * all kinds of blocks in it: where (the first byte chooses a part, the next two the place in it), and what comes
- * there: a byte, or a word from elsewhere in that part.  Whatever it is, no call crashes, or goes on for ever; each is an error or does
- * something.  The locks are spared: who writes into them is trusted (libc keeps pointers there);
+ * there: a byte, or a word from elsewhere in that part.  Whatever it is, no call crashes, or goes on for
+ * ever; each is an error or does something.  The locks are spared: who writes into them is trusted (libc keeps pointers there);
  * and what is written down to be done again, which could be stored into them.
  *
  * check_heap_damage calls it with inputs of its own.  For libFuzzer, let LLVMFuzzerTestOneInput
@@ -62,7 +62,7 @@ static void fill(struct ipck_heap *h, uint64_t *slot)
 		require(ipck_heap_move(h, &slot[i], &slot[i - 1]));
 }
 
-/* Before the root there are the arenas, whose locks come first in them, and before these what is fixed, and the pages'. */
+/* Before the root are the arenas, whose locks come first in them; before these, what is fixed, and the pages'. */
 static char *place(struct ipck_heap *h, unsigned part, unsigned at)
 {
 	char *root = ipck_heap_root(h), *body = root - ipck_heap_offset(h, root);
@@ -75,7 +75,8 @@ static char *place(struct ipck_heap *h, unsigned part, unsigned at)
 	case 0:
 		return body + at % (FALSE_SHARING + offsetof(struct pages_shm, lock));
 	case 1:
-		return (char *)&pages->lock + lock + at % (offsetof(struct pages_shm, redo) - offsetof(struct pages_shm, lock) - lock);
+		return (char *)&pages->frontier +
+		       at % (offsetof(struct pages_shm, redo) - offsetof(struct pages_shm, frontier));
 	case 2:
 		return (char *)&arena[at % ARENAS].lock + lock + at / ARENAS % (offsetof(struct slab_arena, redo) - lock);
 	case 3:
