@@ -84,7 +84,10 @@ static int attach(struct ipck_heap *h)
 	arenas_at = load_relaxed(&s->arenas_at);
 	h->root_at = load_relaxed(&s->root_at);
 	h->root_bytes = load_relaxed(&s->root_bytes);
-	if (h->root_at % 8 || h->root_at > bytes || h->root_bytes > bytes - h->root_at)
+	/* Elsewhere there would be something else where locks are looked for. */
+	if (arenas_at != ROUND_UP(sizeof(*s), (uint64_t)FALSE_SHARING) || h->root_bytes > ROOT_MAX ||
+	    h->root_at != ROUND_UP(arenas_at + slab_bytes(ARENAS), (uint64_t)PAGE_BYTES) || h->root_at > bytes ||
+	    load_relaxed(&s->pages.table_at) != ROUND_UP(h->root_at + h->root_bytes, (uint64_t)PAGE_BYTES))
 		return -EPROTO;
 	rc = pages_attach(&h->slabs.pages, &h->segment, &s->pages);
 	return rc < 0 ? rc : slab_attach(&h->slabs, arenas_at, ARENAS);
