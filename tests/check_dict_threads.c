@@ -237,7 +237,8 @@ static void grow_or_read(unsigned i, void *arg)
 	}
 	while (load_seq(&storm->done) < WRITERS) {
 		unsigned whose = (unsigned)test_random_below(&dice, WRITERS);
-		uint64_t there = load_acquire(&upto[whose]), key = test_random_below(&dice, there + 1) * WRITERS + whose;
+		uint64_t there = load_acquire(&upto[whose]);
+		uint64_t key = test_random_below(&dice, there + 1) * WRITERS + whose;
 		char bytes[LARGEST];
 		ssize_t n = ipck_dict_get(dict, &key, sizeof(key), bytes, sizeof(bytes), NULL);
 

@@ -189,7 +189,7 @@ bool dict_same_value(const struct ipck_dict *d, const struct dict_place *place, 
                      const void *value, size_t size)
 {
 	return place->record && place->sizes >> 32 == size &&
-	       memcmp(d->slabs.pages.body + record_value(place->record, key->size), value, size) == 0;
+	       (size == 0 || memcmp(d->slabs.pages.body + record_value(place->record, key->size), value, size) == 0);
 }
 
 int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place *place)
