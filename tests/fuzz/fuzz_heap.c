@@ -2,8 +2,9 @@
 /*
  * The fuzz target of heaps.  An input is a byte that says how it is used, then 4 bytes for each change to a heap with
  * all kinds of blocks in it: where (the first byte chooses a part, the next two the place in it), and what comes
- * there: a byte, or a word from elsewhere in that part.  Whatever it is, no call crashes, or goes on for
- * ever; each is an error or does something.  The locks are spared: who writes into them is trusted (libc keeps pointers there);
+ * there: a byte, or a word from elsewhere in that part.
+ * Whatever it is, no call crashes, or goes on for ever; each is an error or does something.
+ * The locks are spared: who writes into them is trusted (libc keeps pointers there);
  * and what is written down to be done again, which could be stored into them.
  *
  * check_heap_damage calls it with inputs of its own.  For libFuzzer, let LLVMFuzzerTestOneInput
@@ -68,8 +69,8 @@ static char *place(struct ipck_heap *h, unsigned part, unsigned at)
 	char *root = ipck_heap_root(h), *body = root - ipck_heap_offset(h, root);
 	const size_t lock = sizeof(struct robust_lock);
 	struct pages_shm *pages = (struct pages_shm *)(void *)(body + FALSE_SHARING);
-	struct slab_arena *arena = (struct slab_arena *)(void *)(body + ROUND_UP(FALSE_SHARING + sizeof(*pages),
-	                                                                         (size_t)FALSE_SHARING));
+	char *arenas = body + ROUND_UP(FALSE_SHARING + sizeof(*pages), (size_t)FALSE_SHARING);
+	struct slab_arena *arena = (struct slab_arena *)(void *)arenas;
 
 	switch (part % 8) {
 	case 0:
@@ -78,7 +79,8 @@ static char *place(struct ipck_heap *h, unsigned part, unsigned at)
 		return (char *)&pages->frontier +
 		       at % (offsetof(struct pages_shm, redo) - offsetof(struct pages_shm, frontier));
 	case 2:
-		return (char *)&arena[at % ARENAS].lock + lock + at / ARENAS % (offsetof(struct slab_arena, redo) - lock);
+		return (char *)&arena[at % ARENAS].lock + lock +
+		       at / ARENAS % (offsetof(struct slab_arena, redo) - lock);
 	case 3:
 		return (char *)&arena[at % ARENAS].partial + at / ARENAS % sizeof(arena->partial);
 	case 4:
