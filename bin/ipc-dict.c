@@ -36,7 +36,7 @@ static int store(void *arg)
 static int print_results(struct ipck_dict *dict)
 {
 	const char *before = "";
-	uint64_t value;
+	uint64_t value = 0;
 	int rc = 0;
 
 	tool_print("Results: {");

@@ -69,6 +69,7 @@ static int attach(struct ipck_dict *d)
 	d->seed = load_relaxed(&s->seed);
 	d->shift = 64 - (unsigned)__builtin_ctzll(shards);
 	rc = pages_attach(&d->slabs.pages, &d->segment, &s->pages);
+	d->slabs.pages.keeps = true;
 	return rc < 0 ? rc : slab_attach(&d->slabs, at, shards);
 }
 

@@ -137,10 +137,10 @@ static inline uint64_t dict_word(const struct ipck_dict *d, uint64_t offset)
 	return load_acquire((const uint64_t *)(const void *)(d->slabs.pages.body + offset));
 }
 
-/* Whether so many bytes there are in the segment. */
+/* Whether there are so many bytes of blocks, in use or not. */
 static inline bool dict_is_within(const struct ipck_dict *d, uint64_t offset, uint64_t bytes)
 {
-	return offset < d->slabs.pages.bytes && bytes <= d->slabs.pages.bytes - offset;
+	return pages_hold(&d->slabs.pages, offset, bytes);
 }
 
 /* Where a record's value begins. */

@@ -132,7 +132,7 @@ int ipck_heap_create(struct ipck_heap **out, const char *name, const struct ipck
 	rc = choose_shape(&shape, &own);
 	if (rc == 0) {
 		plan.bytes = shape.bytes;
-		plan.reserved = shape.table_at + shape.pages * sizeof(struct page);
+		plan.reserved = shape.table_at;
 		plan.mode = own.mode;
 		rc = segment_create(&h->segment, &plan);
 	}
@@ -185,7 +185,7 @@ void *ipck_heap_root(const struct ipck_heap *h)
 static bool is_within(const struct ipck_heap *h, uint64_t offset)
 {
 	return (offset >= h->root_at && offset < h->root_at + h->root_bytes) ||
-	       (offset >= h->slabs.pages.first_at && offset < h->slabs.pages.bytes);
+	       pages_hold(&h->slabs.pages, offset, 1);
 }
 
 void *ipck_heap_at(const struct ipck_heap *h, uint64_t offset)

@@ -149,6 +149,15 @@ static int take_run(struct pages *p, struct change *c, uint64_t at, uint64_t n)
 	return 0;
 }
 
+/* The same for the first time: with their entries. */
+static int reserve_new(struct pages *p, uint64_t at, uint64_t n)
+{
+	uint64_t table_at = (uint64_t)((char *)p->table - p->body);
+	int rc = segment_reserve(p->segment, table_at + at * sizeof(struct page), n * sizeof(struct page));
+
+	return rc == 0 ? reserve(p, at, n) : rc;
+}
+
 /* Memory up to `end`, and some more if there is, so that few calls are made for it. */
 static int reserve_ahead(struct pages *p, uint64_t end)
 {
@@ -158,13 +167,13 @@ static int reserve_ahead(struct pages *p, uint64_t end)
 
 	if (end <= from)
 		return 0;
-	rc = reserve(p, from, more - from);
+	rc = reserve_new(p, from, more - from);
 	if (rc == -ENOSPC && more > end) {
 		more = end;
-		rc = reserve(p, from, more - from);
+		rc = reserve_new(p, from, more - from);
 	}
 	if (rc == 0)
-		store_relaxed(&p->shm->reserved, more);
+		store_release(&p->shm->reserved, more);
 	return rc;
 }
 
@@ -256,11 +265,10 @@ static void give(struct pages *p, uint64_t at, uint64_t n, uint64_t *spare)
 	struct pages_shm *s = p->shm;
 	uint64_t own = at, own_pages = n;
 	struct change c;
-	bool given_back;
+	bool given_back, gives = own_pages >= LONG_RUN && !p->keeps;
 
 	change_begin(&c, p->body);
-	given_back = join_neighbours(p, &c, &at, &n);
-	given_back |= own_pages >= LONG_RUN;
+	given_back = join_neighbours(p, &c, &at, &n) || gives;
 	if (at + n != load_relaxed(&s->frontier)) {
 		link_run(p, &c, at, n, given_back);
 	} else {
@@ -272,7 +280,7 @@ static void give(struct pages *p, uint64_t at, uint64_t n, uint64_t *spare)
 	change_set(&c, spare, 0);
 	redo_do(&s->redo, &c);
 	/* Under the lock: nobody has it yet. */
-	if (own_pages >= LONG_RUN)
+	if (gives)
 		segment_release(p->segment, p->first_at + own * PAGE_BYTES, own_pages * PAGE_BYTES);
 }
 

@@ -48,9 +48,11 @@ struct pages_shm {
 	uint64_t count;    /* of pages; fixed */
 	uint64_t table_at; /* offset of the table; fixed */
 	uint64_t first_at; /* offset of page 0; fixed */
+	/* Under the lock; read without: there is memory for the pages before it, and their entries.  Too low after
+	 * a kill, never too high. */
+	uint64_t reserved;
 	ALIGNED(FALSE_SHARING) struct robust_lock lock;
 	uint64_t frontier;
-	uint64_t reserved; /* behind the frontier there is memory up to here; too low after a kill, never too high */
 	uint64_t used;     /* pages that are handed out */
 	uint64_t bin[PAGE_BINS];
 	struct redo redo;
@@ -64,6 +66,9 @@ struct pages {
 	size_t bytes; /* of the body */
 	struct page *table;
 	uint64_t count, first_at;
+	/* Long free runs stay: who reads without a lock may still read what was freed, and of a full file
+	 * system there would be no memory to read. */
+	bool keeps;
 };
 
 static inline enum page_kind page_kind(uint64_t word)
@@ -113,6 +118,14 @@ static inline uint64_t spare_pages(uint64_t spare)
 static inline uint64_t spare_first(uint64_t spare)
 {
 	return (uint32_t)spare;
+}
+
+/* Without the lock: whether there is memory for that part of the pages, used or not; with .keeps for ever. */
+static inline bool pages_hold(const struct pages *p, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = p->first_at + MIN(load_acquire(&p->shm->reserved), p->count) * PAGE_BYTES;
+
+	return offset >= p->first_at && offset < end && bytes <= end - offset;
 }
 
 /* Whatever a killed process left in the middle is done.  -EPROTO, -ENOTRECOVERABLE. */

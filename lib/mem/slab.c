@@ -74,7 +74,7 @@ static struct page *find_run(const struct slabs *s, uint64_t block, uint64_t *pa
 {
 	uint64_t word;
 
-	if (block % 16 || block < s->pages.first_at || block >= slab_at(s, s->pages.count))
+	if (block % 16 || !pages_hold(&s->pages, block, 16))
 		return NULL;
 	*page = (block - s->pages.first_at) / PAGE_BYTES;
 	word = load_relaxed(&s->pages.table[*page].word);

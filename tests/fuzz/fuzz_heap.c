@@ -2,7 +2,7 @@
 /*
  * The fuzz target of heaps.  An input is a byte that says how it is used, then 4 bytes for each change to a heap with
  * all kinds of blocks in it: where (the first byte chooses a part, the next two the place in it), and what comes
- * there: a byte, or a word from elsewhere in that part. 
+ * there: a byte, or a word from elsewhere in that part.
  * Whatever it is, no call crashes, or goes on for ever; each is an error or does something.
  * The locks are spared: who writes into them is trusted (libc keeps pointers there);
  * and what is written down to be done again, which could be stored into them.
