@@ -112,7 +112,7 @@ static int store(struct dict_options *o, int c)
 	case TOP:
 		return number("top", LONG_MAX, &o->top);
 	case MAX_BYTES:
-		return number("max-bytes", (long)IPCK_HEAP_BYTES_MAX, &o->max_bytes);
+		return number("max-bytes", (long)IPCK_DICT_BYTES_MAX, &o->max_bytes);
 	case MODE:
 		return octal(&o->mode);
 	default:

@@ -173,7 +173,7 @@ static int count_and_print(long top)
 	if (rc < 0)
 		return tool_error("cannot make a segment: %s", ipck_strerror(rc));
 	job.board = ipck_shm_data(shm);
-	rc = ipck_dict_create(&job.dict, NULL, IPCK_DICT_OPTS(.max_bytes = IPCK_HEAP_BYTES_MAX));
+	rc = ipck_dict_create(&job.dict, NULL, IPCK_DICT_OPTS(.max_bytes = IPCK_DICT_BYTES_MAX));
 	if (rc < 0) {
 		rc = tool_error("cannot make a dict: %s", ipck_strerror(rc));
 		goto close_shm;

@@ -50,7 +50,7 @@ is()
 # The children of a mode that is to be caught while it works: there, or it has ended.
 there_or_over()
 {
-	are_there "$number" || is "$child" Z
+	are_there "$number" || is "$child" Z || [ ! -d "/proc/$child" ]
 }
 
 # killed_in_time NUMBER VICTIM MODE: of so many, kills one while they work; where that was too late, again with

@@ -9,7 +9,6 @@
 #include "base/name.h"
 
 #define MAX_BYTES_DEFAULT ((size_t)64 << 20)
-#define MAX_BYTES_MAX ((size_t)1 << 35)
 
 /* Many enough that writers seldom meet, and that none takes long to grow. */
 #define SHARDS_MIN 64
@@ -24,7 +23,7 @@ static int choose_shape(struct shape *shape, const struct ipck_dict_opts *opts)
 {
 	uint64_t bytes = opts->max_bytes ? opts->max_bytes : MAX_BYTES_DEFAULT, n = SHARDS_MIN;
 
-	if (bytes > MAX_BYTES_MAX || (opts->mode & ~(mode_t)0777))
+	if (bytes > IPCK_DICT_BYTES_MAX || (opts->mode & ~(mode_t)0777))
 		return -EINVAL;
 	while (n < SHARDS_MAX && n * SHARD_BYTES < bytes)
 		n *= 2;

@@ -35,6 +35,9 @@ struct ipck_dict_opts {
 #define IPCK_DICT_OPTS(...) \
 	(&(const struct ipck_dict_opts){.size = sizeof(struct ipck_dict_opts), __VA_ARGS__})
 
+/* The largest max_bytes. */
+#define IPCK_DICT_BYTES_MAX ((size_t)1 << 35)
+
 IPCK_BEGIN_DECLS
 
 /* ---- life: as ipck_shm_create, ipck_shm_open, ... ---- */
