@@ -63,7 +63,10 @@ static int attach(struct ipck_dict *d)
 		return -EPROTO;
 	shards = load_relaxed(&s->shards);
 	at = load_relaxed(&s->arenas_at);
-	if (shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)))
+	/* Elsewhere there would be something else where locks are looked for. */
+	if (shards == 0 || shards > SHARDS_MAX || (shards & (shards - 1)) ||
+	    at != ROUND_UP(sizeof(*s), (uint64_t)FALSE_SHARING) ||
+	    load_relaxed(&s->pages.table_at) != at + slab_bytes(shards))
 		return -EPROTO;
 	d->seed = load_relaxed(&s->seed);
 	d->shift = 64 - (unsigned)__builtin_ctzll(shards);

@@ -132,6 +132,13 @@ static inline uint64_t dict_index(const struct ipck_dict *d, const struct slab_a
 	return load_acquire(&slab_front(&d->slabs, shard)->own[FRONT_INDEX]);
 }
 
+/* Whether there is an index, whole, where it should be. */
+static inline bool dict_has_index(const struct ipck_dict *d, uint64_t place)
+{
+	return index_log(place) <= SLOT_TAG_BITS &&
+	       pages_hold(&d->slabs.pages, index_offset(place), UINT64_C(8) << index_log(place));
+}
+
 static inline uint64_t dict_word(const struct ipck_dict *d, uint64_t offset)
 {
 	return load_acquire((const uint64_t *)(const void *)(d->slabs.pages.body + offset));

@@ -17,8 +17,7 @@ int dict_each(struct ipck_dict *d, const struct slab_arena *shard, dict_visit *v
 
 	if (place == 0)
 		return 0;
-	if (index_log(place) > SLOT_TAG_BITS ||
-	    !dict_is_within(d, index_offset(place), UINT64_C(8) << index_log(place)))
+	if (!dict_has_index(d, place))
 		return -EPROTO;
 	for (uint64_t i = 0; rc == 0 && i < UINT64_C(1) << index_log(place); i++) {
 		uint64_t word = dict_word(d, index_offset(place) + 8 * i), record = word_record(word), sizes;

@@ -82,8 +82,7 @@ static uint64_t find(const struct ipck_dict *d, uint64_t place, const struct dic
 	uint64_t tag = slot_tag(key->hash), mask, at, free_slot = 0;
 
 	*slot = 0;
-	if (index_log(place) > SLOT_TAG_BITS ||
-	    !dict_is_within(d, index_offset(place), UINT64_C(8) << index_log(place)))
+	if (!dict_has_index(d, place))
 		return 0;
 	mask = (UINT64_C(1) << index_log(place)) - 1;
 	at = tag & mask;

@@ -39,9 +39,10 @@ static void write_record(const struct ipck_dict *d, uint64_t record, const struc
 
 /* ---- the index ---- */
 
-static void fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, uint64_t log_from, unsigned log_to)
+/* -EPROTO: there are more words than keys. */
+static int fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, uint64_t log_from, unsigned log_to)
 {
-	uint64_t mask = (UINT64_C(1) << log_to) - 1;
+	uint64_t mask = (UINT64_C(1) << log_to) - 1, filled = 0;
 
 	for (uint64_t i = 0; i <= mask; i++)
 		store_release(word_ptr(d, to + 8 * i), SLOT_EMPTY);
@@ -50,10 +51,13 @@ static void fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, ui
 
 		if (word <= SLOT_DELETED)
 			continue;
+		if (++filled > mask)
+			return -EPROTO;
 		while (load_relaxed(word_ptr(d, to + 8 * at)) != SLOT_EMPTY)
 			at = (at + 1) & mask;
 		store_release(word_ptr(d, to + 8 * at), word);
 	}
+	return 0;
 }
 
 int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
@@ -63,7 +67,9 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 	struct change c;
 	int rc;
 
-	while (UINT64_C(1) << log < 2 * (keys + 1))
+	if (place && !dict_has_index(d, place))
+		return -EPROTO;
+	while (log <= SLOT_TAG_BITS && UINT64_C(1) << log < 2 * (keys + 1))
 		log++;
 	if (log > SLOT_TAG_BITS)
 		return -ENOSPC;
@@ -74,10 +80,10 @@ int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
 	/* Stored first, as the rest follows from it. */
 	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], 0);
 	to = slab_take(&d->slabs, shard, &c, UINT64_C(8) << log);
-	fill_index(d, index_offset(place), to, index_log(place), log);
+	rc = fill_index(d, index_offset(place), to, index_log(place), log);
 	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], index_place(to, log));
 	change_set(&c, &shard->own[SHARD_FILLED], keys);
-	if (place)
+	if (rc == 0 && place)
 		rc = slab_free(&d->slabs, shard, &c, index_offset(place));
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
@@ -91,6 +97,8 @@ static int make_room(struct ipck_dict *d, struct slab_arena *shard)
 	uint64_t keys = load_relaxed(&shard->own[SHARD_KEYS]);
 	int rc;
 
+	if (unlikely(place != 0 && index_log(place) > SLOT_TAG_BITS))
+		return -EPROTO;
 	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
 		return 0;
 	rc = dict_reindex(d, shard);

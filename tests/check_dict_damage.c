@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Dicts in damaged memory: an error, never a crash, and never a call that does not end. */
+#include "coll/dict.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ipckit/shm.h>
+
+#include "support.h"
+
+#include "fuzz/fuzz_dict.h"
+
+#define INPUTS 400
+#define CHANGES 16
+
+START_TEST(damaged)
+{
+	struct test_random random = test_random(1);
+	uint8_t input[4 * CHANGES];
+
+	for (int i = 0; i < INPUTS; i++) {
+		size_t changes = test_random_below(&random, CHANGES + 1);
+
+		test_random_bytes(&random, input, sizeof(input));
+		fuzz_dict(input, 4 * changes);
+	}
+	printf("%d inputs: %u calls done, %u errors\n", INPUTS, fuzz_dict_done, fuzz_dict_damaged);
+	ck_assert_uint_gt(fuzz_dict_done, INPUTS);
+	ck_assert_uint_gt(fuzz_dict_damaged, INPUTS);
+}
+END_TEST
+
+static int open_again(struct ipck_dict *d)
+{
+	struct ipck_dict *again = NULL;
+	int rc = ipck_dict_open_fd(&again, ipck_dict_fd(d), NULL);
+
+	ck_that((rc == 0) == (again != NULL));
+	ipck_dict_close(again);
+	return rc;
+}
+
+/* Each word that is fixed at creation. */
+START_TEST(shapes)
+{
+	static const uint64_t wrong[] = {0, 3, 7, 1025, 2048, 1 << 20, UINT64_MAX / 2, UINT64_MAX};
+	struct ipck_dict *d;
+	struct dict_shm *s;
+
+	ck_ok(ipck_dict_create(&d, NULL, NULL));
+	s = segment_body(&d->segment);
+	ck_ok(open_again(d));
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint64_t *words[] = {&s->shards, &s->arenas_at, &s->pages.count, &s->pages.table_at, &s->pages.first_at};
+
+		for (size_t w = 0; w < ARRAY_SIZE(words); w++) {
+			uint64_t was = *words[w];
+			int rc;
+
+			*words[w] = wrong[i];
+			rc = open_again(d);
+			/* Fewer pages may be opened. */
+			ck_that(rc == -EPROTO || (rc == 0 && w == 2 && wrong[i] < was));
+			*words[w] = was;
+		}
+	}
+	ck_ok(open_again(d));
+	ipck_dict_close(d);
+}
+END_TEST
+
+START_TEST(truncated)
+{
+	char path[] = "/dev/shm/ipck-copy-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+	struct ipck_dict *d, *other;
+	struct ipck_shm *shm;
+
+	ck_that(fd >= 0 && unlink(path) == 0);
+	ck_ok(ipck_dict_create(&d, NULL, NULL));
+	for (size_t bytes = 0; bytes < 100000; bytes += 5000) {
+		ck_that(pwrite(fd, d->segment.map, bytes, 0) == (ssize_t)bytes && ftruncate(fd, (off_t)bytes) == 0);
+		ck_err(ipck_dict_open_fd(&other, fd, NULL), EPROTO);
+	}
+	ck_err(ipck_shm_open_fd(&shm, ipck_dict_fd(d), NULL), EPROTO);
+	ck_ok(ipck_shm_create(&shm, NULL, 1 << 20, NULL));
+	ck_err(ipck_dict_open_fd(&other, ipck_shm_fd(shm), NULL), EPROTO);
+	ipck_shm_close(shm);
+	ipck_dict_close(d);
+	close(fd);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("dict_damage");
+	TCase *tc = test_case(s, "opened");
+
+	tcase_add_test(tc, shapes);
+	tcase_add_test(tc, truncated);
+	tc = test_case(s, "used");
+	test_set_limit(tc, 120);
+	tcase_add_test(tc, damaged);
+	return test_main(s);
+}
