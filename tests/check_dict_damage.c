@@ -56,7 +56,8 @@ START_TEST(shapes)
 	s = segment_body(&d->segment);
 	ck_ok(open_again(d));
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		uint64_t *words[] = {&s->shards, &s->arenas_at, &s->pages.count, &s->pages.table_at, &s->pages.first_at};
+		uint64_t *words[] = {&s->shards, &s->arenas_at, &s->pages.count, &s->pages.table_at,
+		                     &s->pages.first_at};
 
 		for (size_t w = 0; w < ARRAY_SIZE(words); w++) {
 			uint64_t was = *words[w];
