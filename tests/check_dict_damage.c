@@ -97,6 +97,36 @@ START_TEST(truncated)
 }
 END_TEST
 
+/* The last word of an index leads nowhere: what was copied before it is not told. */
+START_TEST(iterated)
+{
+	struct ipck_dict_item item;
+	struct ipck_dict_iter *it;
+	struct slab_arena *shard;
+	struct ipck_dict *d;
+	uint64_t *word;
+	int rc;
+
+	ck_ok(ipck_dict_create(&d, NULL, NULL));
+	for (uint64_t key = 0; key < 2000; key++)
+		ck_assert_int_eq(ipck_dict_set_u64(d, key, key), IPCK_CREATED);
+	shard = &d->slabs.arena[d->slabs.arenas - 1];
+	word = (uint64_t *)(void *)(d->slabs.pages.body + index_offset(dict_index(d, shard)));
+	word += (UINT64_C(1) << index_log(dict_index(d, shard))) - 1;
+	while (*word <= SLOT_DELETED)
+		word--;
+	*word |= UINT32_MAX;
+	ck_ok(ipck_dict_iterate(d, &it));
+	do
+		rc = ipck_dict_next(it, &item);
+	while (rc == 1);
+	ck_err(rc, EPROTO);
+	ck_err(ipck_dict_next(it, &item), EPROTO);
+	ipck_dict_iter_free(it);
+	ipck_dict_close(d);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("dict_damage");
@@ -104,6 +134,7 @@ int main(void)
 
 	tcase_add_test(tc, shapes);
 	tcase_add_test(tc, truncated);
+	tcase_add_test(tc, iterated);
 	tc = test_case(s, "used");
 	test_set_limit(tc, 120);
 	tcase_add_test(tc, damaged);

@@ -184,8 +184,10 @@ int ipck_dict_next(struct ipck_dict_iter *it, struct ipck_dict_item *item)
 			return 0;
 		it->at = it->copies.used = 0;
 		rc = copy_shard(it->dict, shard_at(it->dict, it->next), &it->copies);
-		if (rc < 0)
+		if (rc < 0) {
+			it->copies.used = 0;
 			return rc;
+		}
 		it->next++;
 	}
 	record = it->copies.bytes + it->at;

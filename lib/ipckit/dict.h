@@ -3,11 +3,11 @@
  * Dicts: byte strings by byte strings, shared by processes; the counterpart of
  * multiprocessing's Manager().dict(), without a server.
  *
- * Reading takes no lock and stores nothing shared; a value that is read is whole, and was
- * there at some moment of the call.  Each change is one step: whoever is killed, the old
- * value is there or the new one, and nothing is lost.  A change that has returned is seen by
- * all.  The dict grows up to the size that was declared, shard by shard, while it is
- * used; the memory is reserved as it grows.
+ * Reading takes no lock and stores nothing shared, but after 64 tries that met changes of the
+ * same part; a value that is read is whole, and was there at some moment of the call.  Each
+ * change is one step: whoever is killed, the old value is there or the new one, and nothing is
+ * lost.  A change that has returned is seen by all.  The dict grows up to the size that was
+ * declared, shard by shard, while it is used; the memory is reserved as it grows.
  *
  * A key is at most 4 GiB - 1, and may be empty; so is a value.  No call keeps what it was given.
  *
@@ -142,7 +142,7 @@ struct ipck_dict_stats {
 	uint64_t keys;
 	uint64_t bytes;     /* of blocks that are in use */
 	uint64_t shards;    /* parts that grow and are locked each by itself */
-	uint64_t recovered; /* changes of the dead that were undone, or done */
+	uint64_t recovered; /* deaths in a change, found by calls for one key that change it */
 };
 #define IPCK_DICT_STATS_INIT {sizeof(struct ipck_dict_stats), 0, 0, 0, 0, 0, 0}
 

@@ -105,7 +105,7 @@ struct ipck_heap_stats {
 	size_t page_bytes;  /* of pages that are in use */
 	uint64_t blocks;    /* that are handed out */
 	uint64_t bytes;     /* in them */
-	uint64_t recovered; /* calls of the dead that were undone, or done */
+	uint64_t recovered; /* deaths in the middle of a call that were found */
 };
 #define IPCK_HEAP_STATS_INIT {sizeof(struct ipck_heap_stats), 0, 0, 0, 0, 0}
 

@@ -12,8 +12,9 @@
  * down for who gets the lock next.  A run on its way from here to its owner, or back, is in the
  * owner's word `spare`, which changes with the entries: so it is never nobody's.
  *
- * Memory is reserved when a run is handed out (-ENOSPC); that of long free runs is given back
- * to the system.
+ * Memory is reserved before a run is handed out, some more at a time (-ENOSPC); that of long free
+ * runs is given back to the system, but with .keeps.  `reserved` is stored after the one and before the
+ * other: a kill in between leaves it too low, with nothing in use behind it.
  */
 #ifndef MEM_PAGES_H
 #define MEM_PAGES_H
@@ -53,7 +54,7 @@ struct pages_shm {
 	uint64_t reserved;
 	ALIGNED(FALSE_SHARING) struct robust_lock lock;
 	uint64_t frontier;
-	uint64_t used;     /* pages that are handed out */
+	uint64_t used; /* pages that are handed out */
 	uint64_t bin[PAGE_BINS];
 	struct redo redo;
 };
@@ -86,7 +87,7 @@ static inline uint64_t page_length(uint64_t word)
 	return word >> 8 & 0xffffff;
 }
 
-/* How many bytes of table there are for pages that take `bytes`, table included. */
+/* How many pages there are room for in so many bytes, with their entries. */
 size_t pages_count(size_t bytes);
 
 /* In memory that nobody else uses yet: the table lies at table_at, and pages follow it. */

@@ -38,7 +38,7 @@ struct slab_arena {
 	ALIGNED(FALSE_SHARING) struct robust_lock lock;
 	uint64_t spare;
 	uint64_t undo_block, undo_link;
-	uint64_t blocks, bytes;          /* that are handed out */
+	uint64_t blocks, bytes;         /* that are handed out */
 	uint64_t partial[SLAB_CLASSES]; /* the first slab with a free block (number + 1) */
 	uint64_t own[4];                /* the user's */
 	struct redo redo;
