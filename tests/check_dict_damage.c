@@ -104,17 +104,20 @@ START_TEST(iterated)
 	struct ipck_dict_iter *it;
 	struct slab_arena *shard;
 	struct ipck_dict *d;
-	uint64_t *word;
+	uint64_t *word = NULL, place;
 	int rc;
 
 	ck_ok(ipck_dict_create(&d, NULL, NULL));
 	for (uint64_t key = 0; key < 2000; key++)
 		ck_assert_int_eq(ipck_dict_set_u64(d, key, key), IPCK_CREATED);
 	shard = &d->slabs.arena[d->slabs.arenas - 1];
-	word = (uint64_t *)(void *)(d->slabs.pages.body + index_offset(dict_index(d, shard)));
-	word += (UINT64_C(1) << index_log(dict_index(d, shard))) - 1;
-	while (*word <= SLOT_DELETED)
-		word--;
+	place = dict_index(d, shard);
+	for (uint64_t i = 0; i < index_slots(place); i++) {
+		uint64_t *at = (uint64_t *)(void *)(d->slabs.pages.body + index_slot(place, i));
+
+		if (*at > SLOT_DELETED)
+			word = at;
+	}
 	*word |= UINT32_MAX;
 	ck_ok(ipck_dict_iterate(d, &it));
 	do

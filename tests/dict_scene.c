@@ -28,17 +28,17 @@ static uint32_t shard_of(const struct scene *s, uint64_t key)
 	return (uint32_t)(dict_shard(s->dict, key_of(s, &key).hash) - s->dict->slabs.arena);
 }
 
-unsigned scene_first_slot(const struct scene *s, uint64_t key)
+unsigned scene_line(const struct scene *s, uint64_t key)
 {
-	return slot_tag(key_of(s, &key).hash) & 15;
+	return (unsigned)index_line(index_shape(INDEX_LOG_MIN, false), slot_tag(key_of(s, &key).hash));
 }
 
-uint64_t scene_key(struct scene *s, uint32_t shard, int first_slot)
+uint64_t scene_key(struct scene *s, uint32_t shard, int line)
 {
 	do
 		s->last++;
 	while (shard_of(s, s->last) != shard ||
-	       (first_slot >= 0 && scene_first_slot(s, s->last) != (unsigned)first_slot));
+	       (line >= 0 && scene_line(s, s->last) != (unsigned)line));
 	return s->last;
 }
 
@@ -107,7 +107,7 @@ static void watch(struct scene *s)
 	add_range(s, slabs->pages.shm, sizeof(*slabs->pages.shm));
 	add_range(s, slabs->pages.table, end * sizeof(struct page));
 	if (place)
-		add_range(s, slabs->pages.body + index_offset(place), 128);
+		add_range(s, slabs->pages.body + index_offset(place), index_bytes(place));
 	for (; page < end; page++)
 		add_range(s, slabs->pages.body + slabs->pages.first_at + page * PAGE_BYTES, HEAD_BYTES);
 }

@@ -60,9 +60,9 @@ struct scene *scene_make(unsigned flags, ssize_t old, ssize_t new);
 /* Puts the old value there, which is done by scene_ready if it was not. */
 void scene_set_old(struct scene *s);
 
-/* A key of that shard that was not used yet; first_slot: of an index of 16, negative: whichever. */
-uint64_t scene_key(struct scene *s, uint32_t shard, int first_slot);
-unsigned scene_first_slot(const struct scene *s, uint64_t key);
+/* A key of that shard that was not used yet; line: of an index of 16 slots, negative: whichever. */
+uint64_t scene_key(struct scene *s, uint32_t shard, int line);
+unsigned scene_line(const struct scene *s, uint64_t key);
 
 /* Another key, with a value of that size, that nobody changes. */
 void scene_other(struct scene *s, size_t size);

@@ -53,28 +53,28 @@ static void gone_before(struct scene *s, size_t size)
 	kill_check(ipck_dict_delete(s->dict, &key, 8) == 0);
 }
 
-/* The next slot is another key's, so that a delete leaves a mark. */
-static void neighbour(struct scene *s)
+/* The line is full, so that a delete leaves a mark. */
+static void full_line(struct scene *s)
 {
 	scene_set_old(s);
-	scene_other_key(s, scene_key(s, SCENE_SHARD, (int)scene_first_slot(s, s->key)), SIZE);
+	for (unsigned i = 1; i < LINE_SLOTS; i++)
+		scene_other_key(s, scene_key(s, SCENE_SHARD, (int)scene_line(s, s->key)), SIZE);
 }
 
-/* Slots that were deleted fill the index: the next one makes it anew, of the same size. */
+/* A line of slots that were deleted fills the index: the next one makes it anew, of the same size. */
 static void deleted(struct scene *s)
 {
-	uint64_t keys[INDEX_KEYS];
+	uint64_t keys[LINE_SLOTS];
 
-	/* Each goes behind the one before. */
-	for (int i = 0; i < INDEX_KEYS; i++) {
-		keys[i] = scene_key(s, SCENE_SHARD, 5);
+	for (unsigned i = 0; i < LINE_SLOTS; i++) {
+		keys[i] = scene_key(s, SCENE_SHARD, 0);
 		kill_check(ipck_dict_set(s->dict, &keys[i], 8, "", 0) == IPCK_CREATED);
 	}
-	for (int i = 0; i < INDEX_KEYS - 1; i++)
+	for (unsigned i = LINE_SLOTS; i < INDEX_KEYS; i++)
+		scene_other_key(s, scene_key(s, SCENE_SHARD, 0), 0);
+	for (unsigned i = 0; i < LINE_SLOTS; i++)
 		kill_check(ipck_dict_delete(s->dict, &keys[i], 8) == 0);
-	kill_check(ipck_dict_set(s->dict, &keys[INDEX_KEYS - 1], 8, "", 0) == 0);
 	kill_check(s->dict->slabs.arena[SCENE_SHARD].own[SHARD_FILLED] == INDEX_KEYS);
-	s->others[s->n_others++] = keys[INDEX_KEYS - 1];
 }
 
 /* Three slabs with a free block each, the victim's in the middle of the list. */
@@ -128,7 +128,7 @@ SETUP(from_large, 0, SCENE_LARGE, SIZE, others(s, 3, SIZE))
 SETUP(from_huge, 0, HUGE, SIZE, others(s, 3, SIZE))
 SETUP(from_huge_before, 0, HUGE, SIZE, others(s, 1, SIZE), scene_set_old(s), others(s, 2, HALF))
 SETUP(unmarked, 0, SIZE, SCENE_ABSENT, others(s, 1, SIZE))
-SETUP(marked, 0, SIZE, SCENE_ABSENT, neighbour(s))
+SETUP(marked, 0, SIZE, SCENE_ABSENT, full_line(s))
 SETUP(from_full, 0, HALF, SCENE_ABSENT, scene_set_old(s), others(s, 2, HALF))
 SETUP(from_middle, 0, HALF, SCENE_ABSENT, three_slabs(s))
 SETUP(empties_slab, 0, SIXTEENTH, SCENE_ABSENT, others(s, 3, SIZE))

@@ -359,7 +359,7 @@ static void check_all(void)
 	ck_ok(ipck_dict_stat(dict, &stats));
 	ck_assert_uint_eq(stats.keys, 0);
 	/* But for an index of each shard, and a slab of each class of small blocks. */
-	ck_assert_uint_le(stats.bytes, stats.shards * (8u << INDEX_LOG_MIN));
+	ck_assert_uint_le(stats.bytes, stats.shards * (24u << INDEX_LOG_MIN));
 	ck_assert_uint_le(stats.page_bytes, stats.shards * 8 * 4096);
 }
 

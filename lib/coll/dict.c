@@ -69,7 +69,7 @@ static int attach(struct ipck_dict *d)
 	    load_relaxed(&s->pages.table_at) != at + slab_bytes(shards))
 		return -EPROTO;
 	d->seed = load_relaxed(&s->seed);
-	d->shift = 64 - (unsigned)__builtin_ctzll(shards);
+	d->shift = 32 - (unsigned)__builtin_ctzll(shards);
 	rc = pages_attach(&d->slabs.pages, &d->segment, &s->pages);
 	d->slabs.pages.keeps = true;
 	return rc < 0 ? rc : slab_attach(&d->slabs, at, shards);

@@ -19,17 +19,13 @@ int dict_each(struct ipck_dict *d, const struct slab_arena *shard, dict_visit *v
 		return 0;
 	if (!dict_has_index(d, place))
 		return -EPROTO;
-	for (uint64_t i = 0; rc == 0 && i < UINT64_C(1) << index_log(place); i++) {
-		uint64_t word = dict_word(d, index_offset(place) + 8 * i), record = word_record(word), sizes;
+	for (uint64_t i = 0; rc == 0 && i < index_slots(place); i++) {
+		uint64_t slot = index_slot(place, i);
+		struct dict_item item;
 
-		if (word <= SLOT_DELETED)
+		if (dict_word(d, slot) <= SLOT_DELETED)
 			continue;
-		if (!dict_is_within(d, record, 8))
-			return -EPROTO;
-		sizes = dict_word(d, record);
-		if (!dict_is_within(d, record, record_bytes(sizes)))
-			return -EPROTO;
-		rc = visit(d, record, sizes, arg);
+		rc = dict_item_at(d, place, slot, &item) ? visit(d, &item, arg) : -EPROTO;
 	}
 	return rc;
 }
@@ -45,14 +41,13 @@ ssize_t ipck_dict_length(struct ipck_dict *d)
 
 /* ---- clear ---- */
 
-static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void *arg)
+static int remove_one(struct ipck_dict *d, const struct dict_item *item, void *arg)
 {
 	struct dict_place *place = arg;
-	struct dict_key key = dict_key(d, d->slabs.pages.body + record + 8, (uint32_t)sizes);
 	int rc;
 
-	place->record = dict_find(d, place->shard, &key, &place->sizes, &place->slot);
-	rc = place->record ? dict_remove(d, place) : -EPROTO;
+	place->item = *item;
+	rc = dict_remove(d, place);
 	/* A change frees one run of pages at most. */
 	slab_tidy(&d->slabs, place->shard);
 	return rc;
@@ -61,7 +56,7 @@ static int remove_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void
 /* What is full can be cleared, too: the index stays as it is. */
 static int shrink_index(struct ipck_dict *d, struct slab_arena *shard)
 {
-	int rc = dict_reindex(d, shard);
+	int rc = dict_reindex(d, shard, dict_index(d, shard) & INDEX_CELLS);
 
 	return rc == -ENOSPC ? 0 : rc;
 }
@@ -99,15 +94,20 @@ struct ipck_dict_iter {
 	struct copies copies;
 };
 
-static int copy_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void *arg)
+/* As a record. */
+static int copy_one(struct ipck_dict *d, const struct dict_item *item, void *arg)
 {
 	struct copies *c = arg;
-	size_t size = record_bytes(sizes);
+	const char *body = d->slabs.pages.body;
+	size_t key_size = padded((uint32_t)item->sizes), size = padded(item->sizes >> 32);
+	char *to = c->bytes + c->used;
 
-	if (size > c->room - c->used)
+	if (record_bytes(item->sizes) > c->room - c->used)
 		return -EPROTO;
-	memcpy(c->bytes + c->used, d->slabs.pages.body + record, size);
-	c->used += size;
+	memcpy(to, &item->sizes, 8);
+	memcpy(to + 8, body + item->key, key_size);
+	memcpy(to + 8 + key_size, body + item->value, size);
+	c->used += record_bytes(item->sizes);
 	return 0;
 }
 
@@ -125,7 +125,7 @@ static int make_room(struct copies *c, uint64_t bytes)
 	return 0;
 }
 
-/* Memory is had without the lock: all blocks of the shard are more than its records. */
+/* Memory is had without the lock: all blocks of the shard are more than what is in them. */
 static int copy_shard(struct ipck_dict *d, struct slab_arena *shard, struct copies *c)
 {
 	for (;;) {
@@ -195,7 +195,7 @@ int ipck_dict_next(struct ipck_dict_iter *it, struct ipck_dict_item *item)
 	it->at += record_bytes(sizes);
 	item->key = record + 8;
 	item->key_size = (uint32_t)sizes;
-	item->value = record + record_value(0, item->key_size);
+	item->value = record + 8 + padded(item->key_size);
 	item->value_size = sizes >> 32;
 	return 1;
 }
@@ -236,23 +236,26 @@ struct walk {
 	uint64_t keys, blocks;
 };
 
-/* Each record is a block of the shard, and is found by its key. */
-static int check_one(struct ipck_dict *d, uint64_t record, uint64_t sizes, void *arg)
+/* Each record is a block of the shard, and each is found by its key. */
+static int check_one(struct ipck_dict *d, const struct dict_item *item, void *arg)
 {
 	struct walk *w = arg;
-	struct dict_key key = dict_key(d, d->slabs.pages.body + record + 8, (uint32_t)sizes);
-	uint64_t found, slot;
+	struct dict_key key = dict_key(d, d->slabs.pages.body + item->key, (uint32_t)item->sizes);
+	uint64_t record = item_record(item);
+	struct dict_item found;
 	uint32_t arena;
 
 	w->keys++;
-	w->blocks++;
-	if (slab_size(&d->slabs, record, &arena) < record_bytes(sizes) || shard_at(d, arena) != w->shard ||
-	    dict_shard(d, key.hash) != w->shard)
+	w->blocks += record != 0;
+	if (record && (slab_size(&d->slabs, record, &arena) < record_bytes(item->sizes) ||
+	               shard_at(d, arena) != w->shard))
 		return -EPROTO;
-	return dict_find(d, w->shard, &key, &found, &slot) == record ? 0 : -EPROTO;
+	return dict_shard(d, key.hash) == w->shard && dict_find(d, w->shard, &key, &found) && found.slot == item->slot
+	               ? 0
+	               : -EPROTO;
 }
 
-/* Its keys and its index are all of its blocks. */
+/* Its records and its index are all of its blocks. */
 static int check_shard(struct ipck_dict *d, struct slab_arena *shard)
 {
 	struct walk w = {.shard = shard, .blocks = dict_index(d, shard) != 0};

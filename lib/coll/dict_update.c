@@ -39,11 +39,11 @@ static int apply(struct ipck_dict *d, const struct dict_key *key, const struct o
 
 	if (rc < 0)
 		return rc;
-	if (old->there ? !dict_same_value(d, &place, key, old->value, old->size) : place.record != 0)
+	if (old->there ? !dict_same_value(d, &place.item, old->value, old->size) : place.item.word != 0)
 		rc = 1;
 	else if (what == IPCK_DICT_SET)
 		rc = store(d, &place, key, value, size);
-	else if (place.record)
+	else if (place.item.word)
 		rc = dict_remove(d, &place);
 	dict_unlock(d, &place);
 	return rc;

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#define INDEX_LOG_MIN 4
+#include "base/bulk.h"
 
 static inline uint64_t *word_ptr(const struct ipck_dict *d, uint64_t offset)
 {
@@ -13,20 +13,28 @@ static inline uint64_t *word_ptr(const struct ipck_dict *d, uint64_t offset)
 
 /* ---- records ---- */
 
-/* Into memory that nobody has; a reader that had it finds out by `reuse`. */
-static void write_bytes(const struct ipck_dict *d, uint64_t at, const char *from, size_t size)
+/* Up to 8 bytes as a word. */
+static uint64_t small_word(const void *bytes, size_t size)
 {
 	uint64_t word;
 
-	for (; size >= 8; size -= 8, at += 8, from += 8) {
-		memcpy(&word, from, 8);
-		store_release(word_ptr(d, at), word);
-	}
-	if (size == 0)
-		return;
-	word = 0;
-	memcpy(&word, from, size);
-	store_release(word_ptr(d, at), word);
+	if (size != 8)
+		return short_word(bytes, size);
+	memcpy(&word, bytes, 8);
+	return word;
+}
+
+/* Into memory that nobody has; a reader that had it finds out by `reuse`. */
+static void write_bytes(const struct ipck_dict *d, uint64_t at, const char *from, size_t size)
+{
+	size_t whole = size & ~(size_t)7;
+
+	if (whole == 8)
+		store_release(word_ptr(d, at), small_word(from, 8));
+	else if (whole)
+		bulk_store(word_ptr(d, at), from, whole);
+	if (size > whole)
+		store_release(word_ptr(d, at + whole), short_word(from + whole, size - whole));
 }
 
 static void write_record(const struct ipck_dict *d, uint64_t record, const struct dict_key *key, const void *value,
@@ -39,77 +47,115 @@ static void write_record(const struct ipck_dict *d, uint64_t record, const struc
 
 /* ---- the index ---- */
 
-/* -EPROTO: there are more words than keys. */
-static int fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to, uint64_t log_from, unsigned log_to)
+static bool is_small(const struct dict_key *key, size_t size)
 {
-	uint64_t mask = (UINT64_C(1) << log_to) - 1, filled = 0;
+	return key->size <= SLOT_SMALL && size <= SLOT_SMALL;
+}
 
-	for (uint64_t i = 0; i <= mask; i++)
-		store_release(word_ptr(d, to + 8 * i), SLOT_EMPTY);
-	for (uint64_t i = 0; from && i < UINT64_C(1) << log_from; i++) {
-		uint64_t word = load_relaxed(word_ptr(d, from + 8 * i)), at = word_tag(word) & mask;
+/* Of a slot whose word is none. */
+static void write_cell(const struct ipck_dict *d, uint64_t slot, uint64_t key, uint64_t value)
+{
+	store_release(word_ptr(d, slot_cell(slot)), key);
+	store_release(word_ptr(d, slot_cell(slot) + 8), value);
+}
+
+static bool has_items_in_cells(const struct ipck_dict *d, uint64_t place)
+{
+	for (uint64_t i = 0; (place & INDEX_CELLS) && i < index_slots(place); i++)
+		if (word_is_in_cell(load_relaxed(word_ptr(d, index_slot(place, i)))))
+			return true;
+	return false;
+}
+
+/* Into the first empty slot, with what is in its cell. */
+static void put_word(const struct ipck_dict *d, uint64_t from, uint64_t place, uint64_t word)
+{
+	uint64_t i = LINE_SLOTS * index_line(place, word_tag(word)), slot = index_slot(place, i);
+
+	while (load_relaxed(word_ptr(d, slot)) != SLOT_EMPTY) {
+		i = (i + 1) & (index_slots(place) - 1);
+		slot = index_slot(place, i);
+	}
+	if (word_is_in_cell(word))
+		write_cell(d, slot, dict_word(d, slot_cell(from)), dict_word(d, slot_cell(from) + 8));
+	store_release(word_ptr(d, slot), word);
+}
+
+/* All words of one index, 0: none, into another.  -EPROTO: there are more than keys. */
+static int fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to)
+{
+	uint64_t filled = 0;
+
+	for (uint64_t i = 0; i < index_slots(to); i++)
+		store_release(word_ptr(d, index_slot(to, i)), SLOT_EMPTY);
+	for (uint64_t i = 0; from && i < index_slots(from); i++) {
+		uint64_t slot = index_slot(from, i), word = load_relaxed(word_ptr(d, slot));
 
 		if (word <= SLOT_DELETED)
 			continue;
-		if (++filled > mask)
+		if (++filled == index_slots(to) || (word_is_in_cell(word) && !(from & to & INDEX_CELLS)))
 			return -EPROTO;
-		while (load_relaxed(word_ptr(d, to + 8 * at)) != SLOT_EMPTY)
-			at = (at + 1) & mask;
-		store_release(word_ptr(d, to + 8 * at), word);
+		put_word(d, slot, to, word);
 	}
 	return 0;
 }
 
-int dict_reindex(struct ipck_dict *d, struct slab_arena *shard)
+static uint64_t choose_shape(const struct ipck_dict *d, uint64_t old, uint64_t keys, bool cells)
 {
-	uint64_t place = dict_index(d, shard), keys = load_relaxed(&shard->own[SHARD_KEYS]), to;
 	unsigned log = INDEX_LOG_MIN;
+
+	while (log < INDEX_LOG_MAX && UINT64_C(1) << log < 2 * (keys + 1))
+		log++;
+	return index_shape(log, cells || has_items_in_cells(d, old));
+}
+
+int dict_reindex(struct ipck_dict *d, struct slab_arena *shard, bool cells)
+{
+	uint64_t old = dict_index(d, shard), keys = load_relaxed(&shard->own[SHARD_KEYS]), place;
+	uint64_t *index = &slab_front(&d->slabs, shard)->own[FRONT_INDEX];
 	struct change c;
 	int rc;
 
-	if (place && !dict_has_index(d, place))
+	if (old && !dict_has_index(d, old))
 		return -EPROTO;
-	while (log <= SLOT_TAG_BITS && UINT64_C(1) << log < 2 * (keys + 1))
-		log++;
-	if (log > SLOT_TAG_BITS)
+	place = choose_shape(d, old, keys, cells);
+	if (2 * keys >= index_slots(place))
 		return -ENOSPC;
-	rc = slab_prepare(&d->slabs, shard, UINT64_C(8) << log);
+	rc = slab_prepare(&d->slabs, shard, index_bytes(place));
 	if (rc < 0)
 		return rc;
 	change_begin(&c, d->slabs.pages.body);
 	/* Stored first, as the rest follows from it. */
-	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], 0);
-	to = slab_take(&d->slabs, shard, &c, UINT64_C(8) << log);
-	rc = fill_index(d, index_offset(place), to, index_log(place), log);
-	change_set(&c, &slab_front(&d->slabs, shard)->own[FRONT_INDEX], index_place(to, log));
+	change_set(&c, index, 0);
+	place |= slab_take(&d->slabs, shard, &c, index_bytes(place));
+	rc = fill_index(d, old, place);
+	change_set(&c, index, place);
 	change_set(&c, &shard->own[SHARD_FILLED], keys);
-	if (rc == 0 && place)
-		rc = slab_free(&d->slabs, shard, &c, index_offset(place));
+	if (rc == 0 && old)
+		rc = slab_free(&d->slabs, shard, &c, index_offset(old));
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
 	return rc;
 }
 
 /* Room for one more key in the index.  Without memory for another one it gets slower before it is full. */
-static int make_room(struct ipck_dict *d, struct slab_arena *shard)
+static int make_room(struct ipck_dict *d, struct slab_arena *shard, bool small)
 {
 	uint64_t place = dict_index(d, shard), filled = load_relaxed(&shard->own[SHARD_FILLED]);
 	uint64_t keys = load_relaxed(&shard->own[SHARD_KEYS]);
 	int rc;
 
-	if (unlikely(place != 0 && index_log(place) > SLOT_TAG_BITS))
-		return -EPROTO;
-	if (likely(place != 0 && 4 * (filled + 1) <= UINT64_C(3) << index_log(place)))
+	if (likely(place != 0 && 4 * (filled + 1) <= 3 * index_slots(place)))
 		return 0;
-	rc = dict_reindex(d, shard);
-	return rc == -ENOSPC && place != 0 && 8 * (keys + 1) <= UINT64_C(7) << index_log(place) ? 0 : rc;
+	rc = dict_reindex(d, shard, small);
+	return rc == -ENOSPC && place != 0 && 8 * (keys + 1) <= 7 * index_slots(place) ? 0 : rc;
 }
 
 /* ---- with the lock ---- */
 
 /* The change's first word is the slot's; the value is known when the record has been taken. */
-static uint64_t take_record(struct ipck_dict *d, struct slab_arena *shard, struct change *c, uint64_t slot,
-                            const struct dict_key *key, const void *value, size_t size)
+static void take_record(struct ipck_dict *d, struct slab_arena *shard, struct change *c, uint64_t slot,
+                        const struct dict_key *key, const void *value, size_t size)
 {
 	uint64_t record;
 
@@ -117,50 +163,100 @@ static uint64_t take_record(struct ipck_dict *d, struct slab_arena *shard, struc
 	change_set(c, word_ptr(d, slot), 0);
 	record = slab_take(&d->slabs, shard, c, record_bytes(record_sizes(key->size, size)));
 	write_record(d, record, key, value, size);
-	change_set(c, word_ptr(d, slot), slot_word(slot_tag(key->hash), record));
-	return record;
+	change_set(c, word_ptr(d, slot), word_of_record(slot_tag(key->hash), record));
+}
+
+static void take_cell(struct ipck_dict *d, struct change *c, uint64_t slot, const struct dict_key *key,
+                      const void *value, size_t size)
+{
+	write_cell(d, slot, key->last, small_word(value, size));
+	change_begin(c, d->slabs.pages.body);
+	change_set(c, word_ptr(d, slot), word_in_cell(slot_tag(key->hash), key->size, size));
+}
+
+/* The record; of a cell readers are told. */
+static int free_item(struct ipck_dict *d, struct slab_arena *shard, struct change *c, const struct dict_item *item)
+{
+	if (item_record(item))
+		return slab_free(&d->slabs, shard, c, item_record(item));
+	slab_freed(&d->slabs, shard, c);
+	return 0;
+}
+
+static bool goes_into_cell(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key,
+                           size_t size)
+{
+	return is_small(key, size) && (dict_index(d, shard) & INDEX_CELLS);
+}
+
+/* Nothing is prepared for what goes into a cell. */
+static int prepare(struct ipck_dict *d, struct slab_arena *shard, const struct dict_key *key, size_t size,
+                   bool *in_cell)
+{
+	int rc = make_room(d, shard, is_small(key, size));
+
+	*in_cell = goes_into_cell(d, shard, key, size);
+	if (rc < 0 || *in_cell)
+		return rc;
+	return slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
 }
 
 static int insert(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
                   size_t size)
 {
 	struct slab_arena *shard = place->shard;
-	uint64_t index = dict_index(d, shard), slot = place->slot, sizes;
+	uint64_t index = dict_index(d, shard);
+	struct dict_item item = place->item;
 	struct change c;
-	int rc = make_room(d, shard);
+	bool in_cell;
+	int rc = prepare(d, shard, key, size, &in_cell);
 
-	if (rc == 0)
-		rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
 	if (rc < 0)
 		return rc;
 	if (unlikely(dict_index(d, shard) != index))
-		(void)dict_find(d, shard, key, &sizes, &slot);
-	if (unlikely(slot == 0))
+		(void)dict_find(d, shard, key, &item);
+	if (unlikely(item.slot == 0))
 		return -EPROTO;
-	(void)take_record(d, shard, &c, slot, key, value, size);
+	if (in_cell)
+		take_cell(d, &c, item.slot, key, value, size);
+	else
+		take_record(d, shard, &c, item.slot, key, value, size);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) + 1);
-	if (load_relaxed(word_ptr(d, slot)) == SLOT_EMPTY)
+	if (load_relaxed(word_ptr(d, item.slot)) == SLOT_EMPTY)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) + 1);
 	redo_do(&shard->redo, &c);
 	return IPCK_CREATED;
 }
 
+/* A value of the same size, up to 8 bytes, is one word. */
+static void replace_word(const struct ipck_dict *d, const struct dict_item *item, const void *value, size_t size)
+{
+	if (size > 0)
+		store_release(word_ptr(d, item->value), small_word(value, size));
+}
+
+/* From a cell to a record, or back, or to another record: a cell that is in use cannot be written to. */
 static int replace(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
                    size_t size)
 {
 	struct slab_arena *shard = place->shard;
+	const struct dict_item *item = &place->item;
 	struct change c;
-	int rc;
+	int rc = 0;
 
-	if (size == place->sizes >> 32 && size <= 8) {
-		write_bytes(d, record_value(place->record, key->size), value, size);
+	if (size == item->sizes >> 32 && size <= SLOT_SMALL) {
+		replace_word(d, item, value, size);
 		return 0;
 	}
-	rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
-	if (rc < 0)
-		return rc;
-	(void)take_record(d, shard, &c, place->slot, key, value, size);
-	rc = slab_free(&d->slabs, shard, &c, place->record);
+	if (item_record(item) && goes_into_cell(d, shard, key, size)) {
+		take_cell(d, &c, item->slot, key, value, size);
+	} else {
+		rc = slab_prepare(&d->slabs, shard, record_bytes(record_sizes(key->size, size)));
+		if (rc < 0)
+			return rc;
+		take_record(d, shard, &c, item->slot, key, value, size);
+	}
+	rc = free_item(d, shard, &c, item);
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
 	return rc;
@@ -169,35 +265,50 @@ static int replace(struct ipck_dict *d, const struct dict_place *place, const st
 int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key, const void *value,
                size_t size)
 {
-	return place->record ? replace(d, place, key, value, size) : insert(d, place, key, value, size);
+	return place->item.word ? replace(d, place, key, value, size) : insert(d, place, key, value, size);
+}
+
+/* Whether the line of a slot has an empty one: nobody has probed beyond it. */
+static bool is_last_line(const struct ipck_dict *d, uint64_t slot)
+{
+	bool empty;
+
+	(void)line_free(dict_words(d, slot & ~(uint64_t)(LINE_BYTES - 1)), &empty);
+	return empty;
 }
 
 int dict_remove(struct ipck_dict *d, const struct dict_place *place)
 {
 	struct slab_arena *shard = place->shard;
-	uint64_t index = dict_index(d, shard), at = index_offset(index);
-	uint64_t mask = (UINT64_C(1) << index_log(index)) - 1, behind = at + 8 * (((place->slot - at) / 8 + 1) & mask);
-	/* Nobody has probed beyond it. */
-	bool last = load_relaxed(word_ptr(d, behind)) == SLOT_EMPTY;
+	bool last = is_last_line(d, place->item.slot);
 	struct change c;
 	int rc;
 
 	change_begin(&c, d->slabs.pages.body);
-	change_set(&c, word_ptr(d, place->slot), last ? SLOT_EMPTY : SLOT_DELETED);
+	change_set(&c, word_ptr(d, place->item.slot), last ? SLOT_EMPTY : SLOT_DELETED);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) - 1);
 	if (last)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) - 1);
-	rc = slab_free(&d->slabs, shard, &c, place->record);
+	rc = free_item(d, shard, &c, &place->item);
 	if (rc == 0)
 		redo_do(&shard->redo, &c);
 	return rc;
 }
 
-bool dict_same_value(const struct ipck_dict *d, const struct dict_place *place, const struct dict_key *key,
-                     const void *value, size_t size)
+bool dict_same_value(const struct ipck_dict *d, const struct dict_item *item, const void *value, size_t size)
 {
-	return place->record && place->sizes >> 32 == size &&
-	       (size == 0 || memcmp(d->slabs.pages.body + record_value(place->record, key->size), value, size) == 0);
+	return item->word && item->sizes >> 32 == size &&
+	       (size == 0 || memcmp(d->slabs.pages.body + item->value, value, size) == 0);
+}
+
+/* Asks for the line where a key's word is, with its cells: it may have come when the lock has. */
+static void prefetch_line(const struct ipck_dict *d, const struct slab_arena *shard, uint64_t hash)
+{
+	uint64_t place = dict_index(d, shard), step = index_step(place);
+	const char *line = d->slabs.pages.body + index_offset(place) + step * index_line(place, slot_tag(hash));
+
+	for (uint64_t at = 0; at < step; at += CACHE_LINE)
+		__builtin_prefetch(line + at);
 }
 
 int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place *place)
@@ -205,12 +316,13 @@ int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place
 	int rc;
 
 	place->shard = dict_shard(d, key->hash);
+	prefetch_line(d, place->shard, key->hash);
 	rc = slab_lock(&d->slabs, place->shard);
 	if (unlikely(rc > 0))
 		store_relaxed(&place->shard->own[SHARD_RECOVERED],
 		              load_relaxed(&place->shard->own[SHARD_RECOVERED]) + 1);
 	if (rc >= 0)
-		place->record = dict_find(d, place->shard, key, &place->sizes, &place->slot);
+		(void)dict_find(d, place->shard, key, &place->item);
 	return MIN(rc, 0);
 }
 
@@ -244,9 +356,9 @@ static int set(struct ipck_dict *d, const void *key, size_t key_size, const void
 
 	if (rc < 0)
 		return rc;
-	if (condition == IF_NEW && place.record)
+	if (condition == IF_NEW && place.item.word)
 		rc = -EEXIST;
-	else if (condition == IF_THERE && !place.record)
+	else if (condition == IF_THERE && !place.item.word)
 		rc = -ENOENT;
 	else
 		rc = dict_store(d, &place, &k, value, size);
@@ -280,9 +392,9 @@ int ipck_dict_swap(struct ipck_dict *d, const void *key, size_t key_size, const 
 
 	if (rc < 0)
 		return rc;
-	if (!place.record)
+	if (!place.item.word)
 		rc = -ENOENT;
-	else if (!dict_same_value(d, &place, &k, expected, expected_size))
+	else if (!dict_same_value(d, &place.item, expected, expected_size))
 		rc = -ESTALE;
 	else
 		rc = dict_store(d, &place, &k, value, size);
@@ -298,7 +410,7 @@ int ipck_dict_delete(struct ipck_dict *d, const void *key, size_t key_size)
 
 	if (rc < 0)
 		return rc;
-	rc = place.record ? dict_remove(d, &place) : -ENOENT;
+	rc = place.item.word ? dict_remove(d, &place) : -ENOENT;
 	dict_unlock(d, &place);
 	return rc;
 }
@@ -312,15 +424,15 @@ ssize_t ipck_dict_pop(struct ipck_dict *d, const void *key, size_t key_size, voi
 
 	if (rc < 0)
 		return rc;
-	there = place.sizes >> 32;
-	if (!place.record) {
+	there = place.item.sizes >> 32;
+	if (!place.item.word) {
 		rc = -ENOENT;
 	} else if (there > size) {
 		rc = -EMSGSIZE;
 		if (needed)
 			*needed = there;
 	} else {
-		dict_copy(d, record_value(place.record, key_size), value, there);
+		dict_copy(d, place.item.value, value, there);
 		rc = dict_remove(d, &place);
 	}
 	dict_unlock(d, &place);
@@ -331,11 +443,11 @@ static int add(struct ipck_dict *d, const struct dict_place *place, const struct
 {
 	uint64_t *at;
 
-	if (!place->record)
+	if (!place->item.word)
 		return insert(d, place, key, value, sizeof(*value));
-	if (place->sizes >> 32 != sizeof(*value))
+	if (place->item.sizes >> 32 != sizeof(*value))
 		return -EINVAL;
-	at = word_ptr(d, record_value(place->record, key->size));
+	at = word_ptr(d, place->item.value);
 	*value += load_relaxed(at);
 	store_release(at, *value);
 	return 0;

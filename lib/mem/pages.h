@@ -121,10 +121,15 @@ static inline uint64_t spare_first(uint64_t spare)
 	return (uint32_t)spare;
 }
 
-/* Without the lock: whether there is memory for that part of the pages, used or not; with .keeps for ever. */
+/* Without the lock: where the pages end that there is memory for, used or not; with .keeps for ever. */
+static inline uint64_t pages_end(const struct pages *p)
+{
+	return p->first_at + MIN(load_acquire(&p->shm->reserved), p->count) * PAGE_BYTES;
+}
+
 static inline bool pages_hold(const struct pages *p, uint64_t offset, uint64_t bytes)
 {
-	uint64_t end = p->first_at + MIN(load_acquire(&p->shm->reserved), p->count) * PAGE_BYTES;
+	uint64_t end = pages_end(p);
 
 	return offset >= p->first_at && offset < end && bytes <= end - offset;
 }

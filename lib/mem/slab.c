@@ -364,7 +364,7 @@ int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t 
 	if (!is_block(s, word, page, block) || arena_of(word) != number_of(s, a) ||
 	    (page_kind(word) == PAGE_SLAB && (uint32_t)change_get(c, &e->link[SLAB_USED]) == 0))
 		return -EPROTO;
-	change_set(c, &slab_front(s, a)->reuse, change_get(c, &slab_front(s, a)->reuse) + 1);
+	slab_freed(s, a, c);
 	if (page_kind(word) == PAGE_SLAB) {
 		free_block(s, a, c, page, block);
 		return 0;

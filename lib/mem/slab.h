@@ -126,6 +126,14 @@ uint64_t slab_take(struct slabs *s, struct slab_arena *a, struct change *c, size
 /* -EPROTO: there is no block there.  At most one large one in a change. */
 int slab_free(struct slabs *s, struct slab_arena *a, struct change *c, uint64_t block);
 
+/* Something of the arena's that is no block of it is freed by the change. */
+static inline void slab_freed(struct slabs *s, struct slab_arena *a, struct change *c)
+{
+	uint64_t *reuse = &slab_front(s, a)->reuse;
+
+	change_set(c, reuse, change_get(c, reuse) + 1);
+}
+
 /* How many bytes there are in a block, 0: there is none; and whose it is. */
 size_t slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
 

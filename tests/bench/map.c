@@ -83,14 +83,16 @@ static int enter(int member)
 	return rc;
 }
 
+/* Which of them are sets is decided by 16 bits that have no part in the key. */
 static int work(int member, long n)
 {
 	int rc = random_state == 0 ? enter(member) : 0;
+	uint32_t sets = (uint32_t)shape.sets * 65536 / 100;
 
 	for (; n > 0 && rc >= 0; n--) {
 		uint64_t random = next_random(), key = key_of((random >> 32) * shape.keys >> 32);
 
-		rc = (int)((random >> 16 & 0xffff) * 100 >> 16) < shape.sets ? set_one(key) : get_one(key);
+		rc = (random >> 16 & 0xffff) < sets ? set_one(key) : get_one(key);
 	}
 	return rc;
 }
