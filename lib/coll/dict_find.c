@@ -298,6 +298,16 @@ int ipck_dict_get_new(struct ipck_dict *d, const void *key, size_t key_size, voi
 	}
 }
 
+static bool contains_at_once(const struct ipck_dict *d, const struct dict_key *key)
+{
+	const struct slab_front *front = &d->slabs.front[dict_shard_number(d, key->hash)];
+	uint64_t reuse = load_acquire(&front->reuse);
+	struct dict_item item;
+
+	return find_at_once(d, load_acquire(&front->own[FRONT_INDEX]), key, &item) &&
+	       load_acquire(&front->reuse) == reuse;
+}
+
 int ipck_dict_contains(struct ipck_dict *d, const void *key, size_t key_size)
 {
 	struct dict_key k;
@@ -306,6 +316,8 @@ int ipck_dict_contains(struct ipck_dict *d, const void *key, size_t key_size)
 	if (n < 0)
 		return (int)n;
 	k = dict_key(d, key, key_size);
+	if (contains_at_once(d, &k))
+		return 1;
 	n = read(d, &k, NULL, 0, NULL);
 	return n == -ENOENT ? 0 : (int)n;
 }
