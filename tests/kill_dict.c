@@ -128,8 +128,8 @@ SETUP(huge_goes, 0, HUGE, SCENE_ABSENT, scene_others(s, 1, SIZE), scene_set_old(
 SETUP(some, SCENE_CLEARS | SCENE_LITTLE | SCENE_ALONE, SIZE, SCENE_ABSENT, of_all(s))
 SETUP(some_beside, SCENE_CLEARS | SCENE_LITTLE, SIZE, SCENE_ABSENT, of_all(s))
 /* In these the writer is elsewhere, or it would be the one who makes the index. */
-SETUP(grows, SCENE_APART, SCENE_ABSENT, SIZE,
-      scene_others(s, INDEX_KEYS - 2, SIZE), scene_other(s, 20), scene_other(s, 8))
+SETUP(grows, SCENE_APART, SCENE_ABSENT, SIZE, scene_others(s, INDEX_KEYS - 2, SIZE), scene_other(s, 20),
+      scene_other(s, 8))
 SETUP(anew, SCENE_APART, SCENE_ABSENT, SIZE, deleted(s))
 SETUP(grows_large, SCENE_ALONE, SCENE_ABSENT, SIZE, scene_others(s, 1536, 8))
 SETUP(update_new, SCENE_APART, SCENE_ABSENT, SIZE, scene_others(s, 3, SIZE))
