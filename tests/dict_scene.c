@@ -88,6 +88,12 @@ void scene_other(struct scene *s, size_t size)
 	scene_other_key(s, scene_key(s, SCENE_SHARD, -1), size);
 }
 
+void scene_others(struct scene *s, unsigned n, size_t size)
+{
+	for (unsigned i = 0; i < n; i++)
+		scene_other(s, size);
+}
+
 static void add_range(struct scene *s, const void *start, size_t size)
 {
 	kill_check(s->n_ranges < SCENE_RANGES);

@@ -67,9 +67,20 @@ unsigned scene_line(const struct scene *s, uint64_t key);
 /* Another key, with a value of that size, that nobody changes. */
 void scene_other(struct scene *s, size_t size);
 void scene_other_key(struct scene *s, uint64_t key, size_t size);
+void scene_others(struct scene *s, unsigned n, size_t size);
 
 /* All is there: what to watch is chosen, the peers begin. */
 struct scene *scene_ready(struct scene *s);
+
+/* A function `name` that makes a scene, and does with it, `s`, what follows. */
+#define SCENE_SETUP(name, flags, old, new, ...) \
+	static void *name(void) \
+	{ \
+		struct scene *s = scene_make(flags, old, new); \
+\
+		__VA_ARGS__; \
+		return scene_ready(s); \
+	}
 
 const struct kill_range *scene_ranges(void *ctx, size_t *n);
 

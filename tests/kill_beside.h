@@ -5,6 +5,7 @@
 
 #include <ipckit/deadline.h>
 
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -12,6 +13,8 @@
 
 #include "kill.h"
 #include "support.h"
+
+#define BESIDE_SWEEPS 127
 
 /* A call that waits so long has failed. */
 static inline struct ipck_deadline beside_far(void)
@@ -57,11 +60,12 @@ static inline void beside_kill(pid_t pid)
 static inline int beside_main(int argc, char **argv, struct kill_sweep *sweeps, size_t n, size_t few,
                               const struct kill_range *(*watch)(void *ctx, size_t *n))
 {
-	const struct kill_sweep *list[64] = {NULL};
+	const struct kill_sweep *list[BESIDE_SWEEPS + 1] = {NULL};
 
 	if (argc == 1 && !getenv("IPCK_LONG"))
 		n = few;
-	for (size_t i = 0; i < n && i < 63; i++) {
+	assert(n <= BESIDE_SWEEPS);
+	for (size_t i = 0; i < n; i++) {
 		sweeps[i].limit = 30;
 		sweeps[i].watch = watch;
 		sweeps[i].marked = true;
