@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The accesses to words that several threads or processes share.  The names are
- * the orderings; there is no default and no bare fence (thread sanitizer does not
- * see fences).  The words are plain integers of 16, 32 or 64 bits, naturally
+ * the orderings; there is no default.  Thread sanitizer does not see fences: they
+ * are for bulk.h, which makes it words instead.  The words are plain integers of 16, 32 or 64 bits, naturally
  * aligned, so that they can stand in public structs and in segments.
  *
  * seq is for the one pattern that needs store-load order between two words: "I
@@ -33,5 +33,9 @@
 #define cas_release(p, e, v) __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #define cas_acq_rel(p, e, v) __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define cas_seq(p, e, v) __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+/* Between plain accesses and those to a word that says whether they were right. */
+#define fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Bytes that may be written and read at the same time, many at once.  What was read may be torn: the
  * reader finds out by a word that he reads after it, and that writers store before they
- * write.  The copies are plain ones, so here are the only two fences; for the thread sanitizer, which
- * does not see them, they are made word by word.  Offsets and sizes are multiples of 8.
+ * write.  The copies are plain ones between fences; for the thread sanitizer, which does not see
+ * those, they are made word by word.  Shared places and sizes are multiples of 8.
  */
 #ifndef BASE_BULK_H
 #define BASE_BULK_H
@@ -25,7 +25,7 @@ static inline void bulk_load(void *to, const void *from, size_t bytes)
 	}
 #else
 	memcpy(to, from, bytes);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	fence_acquire();
 #endif
 }
 
@@ -40,7 +40,7 @@ static inline void bulk_store(void *to, const void *from, size_t bytes)
 		store_release((uint64_t *)(void *)((char *)to + i), word);
 	}
 #else
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	fence_release();
 	memcpy(to, from, bytes);
 #endif
 }

@@ -139,9 +139,10 @@ static inline uint64_t slot_cell(uint64_t slot)
 #ifdef LINE_BY_VECTORS
 static inline __m128i line_tags(const uint64_t *words)
 {
-	__m128 a = _mm_load_ps((const float *)(const void *)words), b = _mm_load_ps((const float *)(const void *)(words + 2));
+	const float *halves = (const float *)(const void *)words;
+	__m128 upper = _mm_shuffle_ps(_mm_load_ps(halves), _mm_load_ps(halves + 4), _MM_SHUFFLE(3, 1, 3, 1));
 
-	return _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1)));
+	return _mm_castps_si128(upper);
 }
 
 static inline unsigned line_match(const uint64_t *line, uint64_t tag)
