@@ -160,6 +160,28 @@ START_TEST(to_the_end)
 }
 END_TEST
 
+/* One run is long enough, and as many as may be are a bit too short and were free later. */
+START_TEST(one_run_fits)
+{
+	enum { SHORT = 5 * 4096, LONG = 7 * 4096 };
+	struct root *r = make(1 << 20);
+	size_t n = 1;
+
+	ck_ok(ipck_heap_alloc_to(heap, LONG, &r->slot[0]));
+	while (ipck_heap_alloc_to(heap, SHORT, &r->slot[n]) == 0)
+		n++;
+	ck_assert_uint_gt(n, 40);
+	ck_ok(ipck_heap_free_from(heap, &r->slot[0]));
+	for (size_t i = 2; i < n; i += 2)
+		ck_ok(ipck_heap_free_from(heap, &r->slot[i]));
+	ck_ok(ipck_heap_alloc_to(heap, LONG, &r->slot[0]));
+	ck_err(ipck_heap_alloc_to(heap, LONG, &r->slot[2]), ENOSPC);
+	for (size_t i = 0; i < n; i++)
+		ck_ok(ipck_heap_free_from(heap, &r->slot[i]));
+	close_empty();
+}
+END_TEST
+
 static uint64_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
@@ -248,6 +270,7 @@ int main(void)
 	tcase_add_test(tc, moved);
 	tcase_add_test(tc, bad_arguments);
 	tcase_add_loop_test(tc, to_the_end, 0, 2);
+	tcase_add_test(tc, one_run_fits);
 	tcase_add_test(tc, named);
 	tc = test_case(s, "many");
 	tcase_add_loop_test(tc, many_at_once, 0, PARTY_WAYS);
