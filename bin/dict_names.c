@@ -154,15 +154,18 @@ int dict_get(int argc, char **argv)
 
 /* ---- set ---- */
 
-/* All of standard input, to be freed: 0, or after a message TOOL_FAILED. */
-static int read_value(char **value, size_t *size)
+/*
+ * All of standard input, to be freed: 0, or after a message TOOL_FAILED.  It may be without end, so no more is
+ * read when it is more than `most`.
+ */
+static int read_value(char **value, size_t *size, size_t most)
 {
 	size_t room = 0;
 	ssize_t n = 1;
 
 	*value = NULL;
 	*size = 0;
-	while (n > 0) {
+	while (n > 0 && *size <= most) {
 		if (room - *size < CHUNK) {
 			char *more = realloc(*value, room = 2 * room + CHUNK);
 
@@ -175,7 +178,7 @@ static int read_value(char **value, size_t *size)
 		while (n < 0 && errno == EINTR);
 		*size += n > 0 ? (size_t)n : 0;
 	}
-	if (n == 0)
+	if (n == 0 || *size > most)
 		return 0;
 	tool_error("standard input: %s", strerror(errno));
 	free(*value);
@@ -201,15 +204,19 @@ static int set_count(struct ipck_dict *dict, const struct dict_options *o)
 
 static int set(struct ipck_dict *dict, const struct dict_options *o)
 {
+	struct ipck_dict_stats stats = IPCK_DICT_STATS_INIT;
 	char *value;
 	size_t size;
-	int status;
+	int status, rc;
 
 	if (o->count)
 		return set_count(dict, o);
 	if (o->args[1])
 		return set_bytes(dict, o, o->args[1], strlen(o->args[1]));
-	status = read_value(&value, &size);
+	rc = ipck_dict_stat(dict, &stats);
+	if (rc < 0)
+		return dict_failed(o, rc);
+	status = read_value(&value, &size, stats.max_bytes);
 	if (status != 0)
 		return status;
 	status = set_bytes(dict, o, value, size);

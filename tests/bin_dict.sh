@@ -214,6 +214,8 @@ told 'standard input: Bad file descriptor'
 head -c 2000000 /dev/zero >"$in"
 run 1 set $d large <"$in"
 told "$d: There is no room in it, or in shared memory"
+run 1 set $d endless </dev/zero
+told "$d: There is no room in it, or in shared memory"
 run 0 del $d random
 run 0 list -0 $d
 printf 'one\t\0' | cmp - "$scratch/out" || fail "other lines"

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mem/slab.h"
+
 #define SLOTS 200
 #define STEPS 3000
 #define PARTIES 3
@@ -53,6 +55,22 @@ static bool is_filled(const unsigned char *bytes, size_t size, unsigned char wit
 		if (bytes[i] != with)
 			return false;
 	return true;
+}
+
+/* What another one does to a slot just before its block is looked at. */
+static uint64_t *freed_meanwhile;
+
+size_t __real_slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
+size_t __wrap_slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
+
+size_t __wrap_slab_size(const struct slabs *s, uint64_t block, uint32_t *arena)
+{
+	uint64_t *slot = freed_meanwhile;
+
+	freed_meanwhile = NULL;
+	if (slot)
+		ck_ok(ipck_heap_free_from(heap, slot));
+	return __real_slab_size(s, block, arena);
 }
 
 /* Zero when it is taken, then as it was filled until it is freed; sizes around each border of classes. */
@@ -99,6 +117,22 @@ START_TEST(moved)
 	ck_ok(ipck_heap_free_from(heap, &r->slot[SLOTS - 1]));
 	ck_ok(ipck_heap_move(heap, &r->slot[1], &r->slot[2]));
 	ck_ok(ipck_heap_free_from(heap, &r->slot[2]));
+	close_empty();
+}
+END_TEST
+
+/* Two free what is in a slot: one finds nothing. */
+START_TEST(freed_twice)
+{
+	static const size_t sizes[] = {16, 1000, 20000};
+	struct root *r = make(0);
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		ck_ok(ipck_heap_alloc_to(heap, sizes[i], &r->slot[0]));
+		freed_meanwhile = &r->slot[0];
+		ck_ok(ipck_heap_free_from(heap, &r->slot[0]));
+		ck_that(freed_meanwhile == NULL && r->slot[0] == 0);
+	}
 	close_empty();
 }
 END_TEST
@@ -156,6 +190,28 @@ START_TEST(to_the_end)
 		while (n > 0)
 			ck_ok(ipck_heap_free_from(heap, &r->slot[--n]));
 	}
+	close_empty();
+}
+END_TEST
+
+/* One run is long enough, and as many as may be are a bit too short and were free later. */
+START_TEST(one_run_fits)
+{
+	enum { SHORT = 5 * 4096, LONG = 7 * 4096 };
+	struct root *r = make(1 << 20);
+	size_t n = 1;
+
+	ck_ok(ipck_heap_alloc_to(heap, LONG, &r->slot[0]));
+	while (ipck_heap_alloc_to(heap, SHORT, &r->slot[n]) == 0)
+		n++;
+	ck_assert_uint_gt(n, 40);
+	ck_ok(ipck_heap_free_from(heap, &r->slot[0]));
+	for (size_t i = 2; i < n; i += 2)
+		ck_ok(ipck_heap_free_from(heap, &r->slot[i]));
+	ck_ok(ipck_heap_alloc_to(heap, LONG, &r->slot[0]));
+	ck_err(ipck_heap_alloc_to(heap, LONG, &r->slot[2]), ENOSPC);
+	for (size_t i = 0; i < n; i++)
+		ck_ok(ipck_heap_free_from(heap, &r->slot[i]));
 	close_empty();
 }
 END_TEST
@@ -246,8 +302,10 @@ int main(void)
 
 	tcase_add_test(tc, each_size);
 	tcase_add_test(tc, moved);
+	tcase_add_test(tc, freed_twice);
 	tcase_add_test(tc, bad_arguments);
 	tcase_add_loop_test(tc, to_the_end, 0, 2);
+	tcase_add_test(tc, one_run_fits);
 	tcase_add_test(tc, named);
 	tc = test_case(s, "many");
 	tcase_add_loop_test(tc, many_at_once, 0, PARTY_WAYS);

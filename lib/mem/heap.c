@@ -334,8 +334,11 @@ static int lock_block(struct ipck_heap *h, struct held *held, uint64_t *slot, ui
 
 		*block = load_acquire(slot);
 		*arena = arena_of_slot(h, slot);
-		if (*block && slab_size(&h->slabs, *block, arena) == 0)
-			return -EINVAL;
+		if (*block && slab_size(&h->slabs, *block, arena) == 0) {
+			if (load_acquire(slot) == *block)
+				return -EINVAL;
+			continue;
+		}
 		rc = lock_two(h, held, arena_of_slot(h, slot), *arena);
 		if (rc < 0)
 			return rc;

@@ -9,7 +9,7 @@
 /* How many pages more are reserved than are taken. */
 #define AHEAD_MIN 16
 #define AHEAD_MAX 4096
-/* How many runs of a bin are looked at for one that is long enough. */
+/* How many runs of a bin are looked at for one that is long enough, as long as there are other ways. */
 #define TRIES 8
 
 size_t pages_count(size_t bytes)
@@ -85,13 +85,13 @@ static void link_run(struct pages *p, struct change *c, uint64_t at, uint64_t n,
 	change_set(c, bin, at + 1);
 }
 
-/* A free run of at least n pages, or -ENOSPC. */
-static int find_run(const struct pages *p, uint64_t n, uint64_t *at)
+/* A free run of at least n pages, or -ENOSPC.  In all bins but the first that it may be in, any one is. */
+static int find_run(const struct pages *p, uint64_t n, uint64_t most, uint64_t *at)
 {
 	for (unsigned b = bin_of(n); b < PAGE_BINS; b++) {
 		uint64_t next = load_relaxed(&p->shm->bin[b]);
 
-		for (int tries = 0; next > 0 && next <= p->count && tries < TRIES; tries++) {
+		for (uint64_t tries = 0; next > 0 && next <= p->count && tries < most; tries++) {
 			uint64_t word = load_relaxed(&p->table[next - 1].word);
 
 			if (!is_free_run(p, next - 1, word))
@@ -195,13 +195,16 @@ static int take(struct pages *p, uint64_t n, uint64_t *spare)
 	struct pages_shm *s = p->shm;
 	struct change c;
 	uint64_t at;
-	int rc = find_run(p, n, &at);
+	int rc = find_run(p, n, TRIES, &at);
 
 	change_begin(&c, p->body);
 	if (rc == 0)
 		rc = take_run(p, &c, at, n);
-	else if (rc == -ENOSPC)
+	if (rc == -ENOSPC)
 		rc = take_frontier(p, &c, n, &at);
+	/* The last way may be long, and is bounded by the number of runs. */
+	if (rc == -ENOSPC && find_run(p, n, p->count, &at) == 0)
+		rc = take_run(p, &c, at, n);
 	if (rc < 0)
 		return rc;
 	if (n > 1)
