@@ -35,6 +35,42 @@ START_TEST(damaged)
 }
 END_TEST
 
+/* A key whose shard has no index, and whose tag is as a line that there is memory for. */
+static uint64_t key_without_index(const struct ipck_dict *d, uint64_t *line)
+{
+	for (uint64_t key = 1;; key++) {
+		struct dict_key k = dict_key(d, &key, sizeof(key));
+
+		*line = slot_tag(k.hash) * LINE_BYTES;
+		if (!dict_index(d, dict_shard(d, k.hash)) && dict_is_within(d, *line, 3 * (uint64_t)LINE_BYTES))
+			return key;
+	}
+}
+
+/* Where there is no index nothing is found, whatever values look like. */
+START_TEST(no_index)
+{
+	static const char filling[1 << 20];
+	uint64_t key = 0, line, value = 0;
+	struct ipck_dict *d;
+	uint64_t *words;
+
+	ck_ok(ipck_dict_create(&d, NULL, NULL));
+	((struct dict_shm *)segment_body(&d->segment))->seed = d->seed = 1;
+	ck_ok(ipck_dict_set(d, &key, sizeof(key), filling, sizeof(filling)));
+	ck_ok(ipck_dict_contains(d, &key, sizeof(key)));
+	ck_that(d->held > sizeof(filling));
+	key = key_without_index(d, &line);
+	words = (uint64_t *)(void *)(d->slabs.pages.body + line);
+	words[0] = word_of_record(line / LINE_BYTES, line + LINE_BYTES);
+	words[LINE_SLOTS] = record_sizes(sizeof(key), sizeof(value));
+	words[LINE_SLOTS + 1] = key;
+	ck_err(ipck_dict_get_u64(d, key, &value), ENOENT);
+	ck_that(ck_ok(ipck_dict_set_u64(d, key, 1)) == IPCK_CREATED);
+	ipck_dict_close(d);
+}
+END_TEST
+
 static int open_again(struct ipck_dict *d)
 {
 	struct ipck_dict *again = NULL;
@@ -141,5 +177,6 @@ int main(void)
 	tc = test_case(s, "used");
 	test_set_limit(tc, 120);
 	tcase_add_test(tc, damaged);
+	tcase_add_test(tc, no_index);
 	return test_main(s);
 }

@@ -68,7 +68,10 @@ static inline bool word_is_in_cell(uint64_t word)
 
 /* ---- indexes ---- */
 
-/* An index's place: offset, a multiple of 64, whether it has cells, and how far a tag is shifted to its line. */
+/*
+ * An index's place: offset, a multiple of 64, whether it has cells, and how many bits of a tag are its line: of 0,
+ * which is no index, none, so that all tags lead to the line at 0, in front of all pages.
+ */
 #define INDEX_CELLS 32u
 #define INDEX_LOG_MIN 4u
 #define INDEX_LOG_MAX 28u
@@ -76,13 +79,13 @@ static inline bool word_is_in_cell(uint64_t word)
 /* Without its offset. */
 static inline uint64_t index_shape(unsigned log, bool cells)
 {
-	return (35 - log) | (cells ? INDEX_CELLS : 0);
+	return (log - 3) | (cells ? INDEX_CELLS : 0);
 }
 
 /* The logarithm of its slots. */
 static inline unsigned index_log(uint64_t place)
 {
-	return 35 - (place & 31);
+	return (place & 31) + 3;
 }
 
 static inline uint64_t index_offset(uint64_t place)
@@ -102,7 +105,7 @@ static inline uint64_t index_lines(uint64_t place)
 
 static inline uint64_t index_line(uint64_t place, uint64_t tag)
 {
-	return tag >> (place & 31);
+	return tag << (place & 31) >> 32;
 }
 
 /* From one line to the next. */
