@@ -3,11 +3,10 @@
 #include "coll/dict.h"
 #include "dicts.h"
 
-#include "ways.h"
-
 #define KEY_SIZES 10
 #define SIZES 18
 #define LONGEST 18
+
 /* ---- indexes of one kind ---- */
 
 /* What the first key of each shard is like: its index has cells, or has none. */
