@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers against writers of a dict, in threads and in processes; counters; growth beside readers. */
+#include "coll/dict.h"
 #include "dicts.h"
 
 #include "ways.h"
@@ -111,6 +112,169 @@ START_TEST(readers_against_writers)
 		set_stamped(key, 0, 24);
 	run_parties(_i, WRITERS + READERS, read_or_write, &times);
 	is_sound();
+	ck_ok(ipck_dict_clear(dict));
+	has_keys(0);
+	end_dict();
+}
+END_TEST
+
+/* ---- small values that become large ones, and small again ---- */
+
+/* So few parts have all keys, of 8 bytes, of fewer and of more. */
+#define PARTS 4
+#define LARGE_VALUE 40
+
+static uint64_t ids[KEYS];
+
+static size_t key_in(char bytes[12], uint64_t key)
+{
+	static const size_t sizes[] = {8, 5, 12};
+
+	for (unsigned i = 0; i < 12; i++)
+		bytes[i] = (char)(i < 5 ? ids[key] >> 8 * i : 0);
+	return sizes[key % 3];
+}
+
+static void choose_ids(void)
+{
+	uint64_t next = 0;
+	char id[12];
+
+	for (uint64_t key = 0; key < KEYS; key++)
+		do {
+			ids[key] = next++;
+		} while (dict_shard_number(dict, dict_key(dict, id, key_in(id, key)).hash) >= PARTS);
+}
+
+static uint64_t key_of(const void *bytes, size_t size)
+{
+	char id[12];
+
+	for (uint64_t key = 0; key < KEYS; key++)
+		if (size == key_in(id, key) && memcmp(bytes, id, size) == 0)
+			return key;
+	ck_abort_msg("a key of nobody's");
+	return 0;
+}
+
+/* Values say by their first byte, and their size, what they are. */
+static uint64_t whose_value(uint64_t key, size_t size, unsigned char first)
+{
+	return (key << 16 | (uint64_t)size << 8 | first) * 2 + 1;
+}
+
+static void make_value(char *bytes, uint64_t key, size_t size, unsigned version)
+{
+	if (size == 0)
+		return;
+	fill(bytes, size, whose_value(key, size, (unsigned char)version));
+	bytes[0] = (char)version;
+}
+
+static void is_value(const char *bytes, uint64_t key, size_t size)
+{
+	char whole[LARGE_VALUE];
+
+	ck_that(size <= sizeof(whole));
+	make_value(whole, key, size, size ? (unsigned char)bytes[0] : 0);
+	ck_that(memcmp(bytes, whole, size) == 0);
+}
+
+/* In a cell, in a record, to and fro; what comes and goes takes the cells of others. */
+static void change_size(struct test_random *dice, unsigned n)
+{
+	static const size_t sizes[] = {8, 8, 8, 8, 0, 1, 5, 7, 9, 16, 24, LARGE_VALUE};
+	uint64_t key = test_random_below(dice, KEYS);
+	size_t size = sizes[test_random_below(dice, sizeof(sizes) / sizeof(*sizes))], key_size;
+	char bytes[LARGE_VALUE], id[12];
+	ssize_t got;
+
+	key_size = key_in(id, key);
+	if (stays(key) || n % 2) {
+		make_value(bytes, key, size, n);
+		ck_ok(ipck_dict_set(dict, id, key_size, bytes, size));
+		return;
+	}
+	got = ipck_dict_pop(dict, id, key_size, bytes, sizeof(bytes), NULL);
+	if (got != -ENOENT)
+		is_value(bytes, key, (size_t)ck_ok(got));
+}
+
+/* With room for all values, for those in cells only, or none. */
+static void read_any_size(struct test_random *dice)
+{
+	static const size_t rooms[] = {LARGE_VALUE, LARGE_VALUE, 8, 7};
+	uint64_t key = test_random_below(dice, KEYS);
+	size_t room = rooms[test_random_below(dice, 4)], needed = 0, key_size;
+	char bytes[LARGE_VALUE], id[12];
+	ssize_t n;
+
+	key_size = key_in(id, key);
+	n = ipck_dict_get(dict, id, key_size, bytes, room, &needed);
+	if (n >= 0)
+		is_value(bytes, key, (size_t)n);
+	else if (n == -EMSGSIZE)
+		ck_that(needed > room && needed <= LARGE_VALUE);
+	else
+		ck_that(n == -ENOENT && !stays(key));
+	ck_that(ck_ok(ipck_dict_contains(dict, id, key_size)) == 1 || !stays(key));
+}
+
+/* Those that stay are all seen, and whole. */
+static void walk_any_size(void)
+{
+	struct ipck_dict_iter *it;
+	struct ipck_dict_item item;
+	unsigned stay = 0;
+	int rc;
+
+	ck_ok(ipck_dict_iterate(dict, &it));
+	while ((rc = ipck_dict_next(it, &item)) == 1) {
+		uint64_t key = key_of(item.key, item.key_size);
+
+		is_value(item.value, key, item.value_size);
+		stay += stays(key);
+	}
+	ck_ok(rc);
+	ck_that(stay == KEYS / 2);
+	ipck_dict_iter_free(it);
+}
+
+static void change_or_read(unsigned i, void *arg)
+{
+	struct test_random dice = test_random(i + 10);
+	const unsigned *times = arg;
+
+	if (i < WRITERS) {
+		for (unsigned n = 0; n < *times || load_relaxed(&storm->reads) < *times; n++)
+			change_size(&dice, n);
+		add_seq(&storm->done, 1);
+		return;
+	}
+	for (unsigned n = 0; load_seq(&storm->done) < WRITERS; n++) {
+		if (n % 256 == 255)
+			walk_any_size();
+		read_any_size(&dice);
+		add_relaxed(&storm->reads, 1);
+	}
+}
+
+START_TEST(from_cells_and_back)
+{
+	unsigned times = 6000;
+	char bytes[LARGE_VALUE], id[12];
+
+	make_storm(0);
+	choose_ids();
+	for (uint64_t key = 0; stays(key); key++) {
+		size_t key_size = key_in(id, key);
+
+		make_value(bytes, key, key % 9, 0);
+		ck_ok(ipck_dict_set(dict, id, key_size, bytes, key % 9));
+	}
+	run_parties(_i, WRITERS + READERS, change_or_read, &times);
+	is_sound();
+	walk_any_size();
 	ck_ok(ipck_dict_clear(dict));
 	has_keys(0);
 	end_dict();
@@ -267,6 +431,7 @@ int main(void)
 
 	test_set_limit(tc, 60);
 	tcase_add_loop_test(tc, readers_against_writers, 0, 2);
+	tcase_add_loop_test(tc, from_cells_and_back, 0, 2);
 	tcase_add_loop_test(tc, in_place, 0, 2);
 	tcase_add_loop_test(tc, counters, 0, 2);
 	tcase_add_loop_test(tc, one_of_them_does_it, 0, 2);

@@ -16,6 +16,7 @@
 #include "coll/dict.h"
 
 #define KEYS 60
+#define NUMBERS 200
 
 unsigned fuzz_dict_done, fuzz_dict_damaged;
 
@@ -52,6 +53,11 @@ static void fill(struct ipck_dict *d)
 		require(ipck_dict_set(d, &key, sizeof(key), bytes, 50));
 	for (uint32_t key = 1; key < KEYS; key += 6)
 		require(ipck_dict_delete(d, &key, sizeof(key)));
+	/* So many that each part has some, and cells. */
+	for (uint64_t key = 0; key < NUMBERS; key++)
+		require(ipck_dict_set_u64(d, key, key));
+	for (uint64_t key = 3; key < NUMBERS; key += 4)
+		require(ipck_dict_set(d, &key, sizeof(key), bytes, key % 12));
 }
 
 struct part {
@@ -115,6 +121,25 @@ static void use(struct ipck_dict *d, uint32_t key)
 	note(ipck_dict_delete(d, &key, sizeof(key)));
 }
 
+/* What is in cells, and goes into a record and back. */
+static void use_number(struct ipck_dict *d, uint64_t key)
+{
+	uint64_t value = 0;
+	int64_t sum;
+
+	note(ipck_dict_get_u64(d, key, &value));
+	note(ipck_dict_set_u64(d, key, value + 1));
+	note(ipck_dict_add_u64(d, key, 1, &sum));
+	note(ipck_dict_set(d, &key, sizeof(key), &value, 5));
+	note(ipck_dict_set(d, &key, sizeof(key), &value, 3));
+	note(ipck_dict_replace(d, &key, sizeof(key), &value, 8));
+	note(ipck_dict_swap(d, &key, sizeof(key), &value, 8, &value, 0));
+	if (key % 4 == 0)
+		note(ipck_dict_delete_u64(d, key));
+	if (key % 8 == 0)
+		note(ipck_dict_set_u64(d, key, value));
+}
+
 static void walk(struct ipck_dict *d)
 {
 	struct ipck_dict_stats stats = IPCK_DICT_STATS_INIT;
@@ -144,6 +169,8 @@ int fuzz_dict(const uint8_t *data, size_t size)
 		damage(d, &data[i]);
 	for (uint32_t key = 0; key < KEYS + 10; key += 1 + (size ? data[0] % 3 : 0))
 		use(d, key);
+	for (uint64_t key = 0; key < NUMBERS + 10; key++)
+		use_number(d, key);
 	walk(d);
 	note(ipck_dict_clear(d));
 	walk(d);
