@@ -8,6 +8,7 @@
 
 #include "base/atomic.h"
 #include "base/name.h"
+#include "mem/handle.h"
 
 /* The shadow lies behind the words; the records follow on a page. */
 #define PAGE ((size_t)4096)
@@ -47,9 +48,11 @@ static int init(void *body, void *arg)
 	return lock_init(&s->lock);
 }
 
-/* Of a segment that was had: what is checked is what is used. */
-static int attach(struct ipck_array *a, size_t wanted)
+/* arg: the size of a record that is wanted; 0: any. */
+static int attach(void *handle, const void *arg)
 {
+	struct ipck_array *a = handle;
+	size_t wanted = *(const size_t *)arg;
 	struct array_shm *s = segment_body(&a->segment);
 	size_t at, bytes;
 
@@ -68,71 +71,42 @@ static int attach(struct ipck_array *a, size_t wanted)
 
 /* ---- life ---- */
 
-/* One way from "a segment was had, or not" to a handle. */
-static int finish(struct ipck_array **out, struct ipck_array *a, size_t record, int rc)
-{
-	if (rc == 0)
-		rc = attach(a, record);
-	if (rc == 0)
-		*out = a;
-	else
-		ipck_array_close(a);
-	return rc;
-}
-
-static int begin(struct ipck_array **a, struct ipck_array_opts *own, const struct ipck_array_opts *opts)
-{
-	int rc = opts_copy(own, sizeof(*own), opts);
-
-	if (rc < 0)
-		return rc;
-	*a = calloc(1, sizeof(**a));
-	return *a ? 0 : -ENOMEM;
-}
-
 int ipck_array_create(struct ipck_array **out, const char *name, size_t record, size_t capacity,
                       const struct ipck_array_opts *opts)
 {
+	const struct handle_kind kind = {SEGMENT_ARRAY, sizeof(struct ipck_array), attach, &record};
 	struct ipck_array_opts own;
 	struct shape shape = {.record = record, .capacity = capacity};
 	struct segment_plan plan = {.kind = SEGMENT_ARRAY, .name = name, .init = init, .arg = &shape};
-	struct ipck_array *a;
 	size_t at;
-	int rc = begin(&a, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
 	if (rc < 0)
 		return rc;
 	shape.count = own.count;
 	shape.unlocked = own.unlocked;
 	plan.mode = own.mode;
-	if ((own.mode & ~(mode_t)0777) || own.count > capacity || !layout(record, capacity, &at, &plan.bytes))
-		rc = -EINVAL;
-	else
-		rc = segment_create(&a->segment, &plan);
-	return finish(out, a, record, rc);
+	if (own.count > capacity || !layout(record, capacity, &at, &plan.bytes))
+		plan.bytes = 0;
+	return handle_create(out, &kind, &plan);
 }
 
 int ipck_array_open(struct ipck_array **out, const char *name, size_t record, const struct ipck_array_opts *opts)
 {
+	const struct handle_kind kind = {SEGMENT_ARRAY, sizeof(struct ipck_array), attach, &record};
 	struct ipck_array_opts own;
-	struct ipck_array *a;
-	int rc = begin(&a, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	if (rc < 0)
-		return rc;
-	rc = name ? segment_open(&a->segment, SEGMENT_ARRAY, name, own.any_owner) : -EINVAL;
-	return finish(out, a, record, rc);
+	return rc < 0 ? rc : handle_open(out, &kind, name, own.any_owner);
 }
 
 int ipck_array_open_fd(struct ipck_array **out, int fd, size_t record, const struct ipck_array_opts *opts)
 {
+	const struct handle_kind kind = {SEGMENT_ARRAY, sizeof(struct ipck_array), attach, &record};
 	struct ipck_array_opts own;
-	struct ipck_array *a;
-	int rc = begin(&a, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	if (rc < 0)
-		return rc;
-	return finish(out, a, record, segment_open_fd(&a->segment, SEGMENT_ARRAY, fd, own.any_owner));
+	return rc < 0 ? rc : handle_open_fd(out, &kind, fd, own.any_owner);
 }
 
 int ipck_array_fd(const struct ipck_array *a)
@@ -142,10 +116,7 @@ int ipck_array_fd(const struct ipck_array *a)
 
 void ipck_array_close(struct ipck_array *a)
 {
-	if (!a)
-		return;
-	segment_close(&a->segment);
-	free(a);
+	handle_close(a);
 }
 
 int ipck_array_unlink(const char *name)

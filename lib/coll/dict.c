@@ -3,10 +3,10 @@
 #include "coll/dict.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #include "base/name.h"
+#include "mem/handle.h"
 
 #define MAX_BYTES_DEFAULT ((size_t)64 << 20)
 
@@ -16,27 +16,27 @@
 #define SHARD_BYTES ((size_t)1 << 20)
 
 struct shape {
-	uint64_t shards, arenas_at, table_at, pages, bytes;
+	uint64_t shards, arenas_at, table_at, pages;
 };
 
-static int choose_shape(struct shape *shape, const struct ipck_dict_opts *opts)
+/* The bytes of the body; 0: it cannot be. */
+static uint64_t choose_shape(struct shape *shape, const struct ipck_dict_opts *opts)
 {
 	uint64_t bytes = opts->max_bytes ? opts->max_bytes : MAX_BYTES_DEFAULT, n = SHARDS_MIN;
 
-	if (bytes > IPCK_DICT_BYTES_MAX || (opts->mode & ~(mode_t)0777))
-		return -EINVAL;
+	if (bytes > IPCK_DICT_BYTES_MAX)
+		return 0;
 	while (n < SHARDS_MAX && n * SHARD_BYTES < bytes)
 		n *= 2;
 	while (n > 1 && n * sizeof(struct slab_arena) * 4 > bytes)
 		n /= 2;
 	shape->shards = n;
-	shape->bytes = bytes;
 	shape->arenas_at = ROUND_UP(sizeof(struct dict_shm), (uint64_t)FALSE_SHARING);
 	shape->table_at = shape->arenas_at + slab_bytes(n);
 	if (bytes < shape->table_at + 8 * PAGE_BYTES)
-		return -EINVAL;
+		return 0;
 	shape->pages = pages_count(bytes - shape->table_at - PAGE_BYTES);
-	return 0;
+	return bytes;
 }
 
 static int init(void *body, void *arg)
@@ -52,13 +52,14 @@ static int init(void *body, void *arg)
 	return rc < 0 ? rc : slab_init((char *)body + shape->arenas_at, shape->shards);
 }
 
-/* Of a segment that was had: what is checked is what is used. */
-static int attach(struct ipck_dict *d)
+static int attach(void *handle, const void *arg)
 {
+	struct ipck_dict *d = handle;
 	struct dict_shm *s = segment_body(&d->segment);
 	uint64_t shards, at;
 	int rc;
 
+	(void)arg;
 	if (d->segment.bytes < sizeof(*s))
 		return -EPROTO;
 	shards = load_relaxed(&s->shards);
@@ -75,67 +76,37 @@ static int attach(struct ipck_dict *d)
 	return rc < 0 ? rc : slab_attach(&d->slabs, at, shards);
 }
 
-/* One way from "a segment was had, or not" to a handle. */
-static int finish(struct ipck_dict **out, struct ipck_dict *d, int rc)
-{
-	if (rc == 0)
-		rc = attach(d);
-	if (rc == 0)
-		*out = d;
-	else
-		ipck_dict_close(d);
-	return rc;
-}
-
-static int begin(struct ipck_dict **d, struct ipck_dict_opts *own, const struct ipck_dict_opts *opts)
-{
-	int rc = opts_copy(own, sizeof(*own), opts);
-
-	if (rc < 0)
-		return rc;
-	*d = calloc(1, sizeof(**d));
-	return *d ? 0 : -ENOMEM;
-}
+static const struct handle_kind kind = {SEGMENT_DICT, sizeof(struct ipck_dict), attach};
 
 int ipck_dict_create(struct ipck_dict **out, const char *name, const struct ipck_dict_opts *opts)
 {
 	struct ipck_dict_opts own;
-	struct shape shape;
+	struct shape shape = {0};
 	struct segment_plan plan = {.kind = SEGMENT_DICT, .name = name, .init = init, .arg = &shape};
-	struct ipck_dict *d;
-	int rc = begin(&d, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
 	if (rc < 0)
 		return rc;
-	rc = choose_shape(&shape, &own);
-	if (rc == 0) {
-		plan.bytes = shape.bytes;
-		plan.reserved = shape.table_at;
-		plan.mode = own.mode;
-		rc = segment_create(&d->segment, &plan);
-	}
-	return finish(out, d, rc);
+	plan.bytes = choose_shape(&shape, &own);
+	plan.reserved = shape.table_at;
+	plan.mode = own.mode;
+	return handle_create(out, &kind, &plan);
 }
 
 int ipck_dict_open(struct ipck_dict **out, const char *name, const struct ipck_dict_opts *opts)
 {
 	struct ipck_dict_opts own;
-	struct ipck_dict *d;
-	int rc = begin(&d, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	if (rc < 0)
-		return rc;
-	rc = name ? segment_open(&d->segment, SEGMENT_DICT, name, own.any_owner) : -EINVAL;
-	return finish(out, d, rc);
+	return rc < 0 ? rc : handle_open(out, &kind, name, own.any_owner);
 }
 
 int ipck_dict_open_fd(struct ipck_dict **out, int fd, const struct ipck_dict_opts *opts)
 {
 	struct ipck_dict_opts own;
-	struct ipck_dict *d;
-	int rc = begin(&d, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	return rc < 0 ? rc : finish(out, d, segment_open_fd(&d->segment, SEGMENT_DICT, fd, own.any_owner));
+	return rc < 0 ? rc : handle_open_fd(out, &kind, fd, own.any_owner);
 }
 
 int ipck_dict_fd(const struct ipck_dict *d)
@@ -145,10 +116,7 @@ int ipck_dict_fd(const struct ipck_dict *d)
 
 void ipck_dict_close(struct ipck_dict *d)
 {
-	if (!d)
-		return;
-	segment_close(&d->segment);
-	free(d);
+	handle_close(d);
 }
 
 int ipck_dict_unlink(const char *name)

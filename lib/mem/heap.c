@@ -8,11 +8,11 @@
 #include <ipckit/heap.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/name.h"
+#include "mem/handle.h"
 #include "mem/slab.h"
 
 #define ARENAS 16
@@ -39,25 +39,25 @@ struct ipck_heap {
 /* ---- shape ---- */
 
 struct shape {
-	uint64_t root_at, root_bytes, arenas_at, table_at, pages, bytes;
+	uint64_t root_at, root_bytes, arenas_at, table_at, pages;
 };
 
-static int choose_shape(struct shape *shape, const struct ipck_heap_opts *opts)
+/* The bytes of the body; 0: it cannot be. */
+static uint64_t choose_shape(struct shape *shape, const struct ipck_heap_opts *opts)
 {
 	uint64_t bytes = opts->max_bytes ? opts->max_bytes : MAX_BYTES_DEFAULT;
 	uint64_t root = opts->root_bytes ? opts->root_bytes : ROOT_DEFAULT;
 
-	if (bytes > IPCK_HEAP_BYTES_MAX || root > ROOT_MAX || (opts->mode & ~(mode_t)0777))
-		return -EINVAL;
+	if (bytes > IPCK_HEAP_BYTES_MAX || root > ROOT_MAX)
+		return 0;
 	shape->arenas_at = ROUND_UP(sizeof(struct heap_shm), (uint64_t)FALSE_SHARING);
 	shape->root_at = ROUND_UP(shape->arenas_at + slab_bytes(ARENAS), (uint64_t)PAGE_BYTES);
 	shape->root_bytes = root;
 	shape->table_at = ROUND_UP(shape->root_at + root, (uint64_t)PAGE_BYTES);
 	if (bytes < shape->table_at + 4 * PAGE_BYTES)
-		return -EINVAL;
+		return 0;
 	shape->pages = pages_count(bytes - shape->table_at - PAGE_BYTES);
-	shape->bytes = bytes;
-	return 0;
+	return bytes;
 }
 
 static int init(void *body, void *arg)
@@ -72,13 +72,14 @@ static int init(void *body, void *arg)
 	return rc < 0 ? rc : slab_init((char *)body + shape->arenas_at, ARENAS);
 }
 
-/* Of a segment that was had: what is checked is what is used. */
-static int attach(struct ipck_heap *h)
+static int attach(void *handle, const void *arg)
 {
+	struct ipck_heap *h = handle;
 	struct heap_shm *s = segment_body(&h->segment);
 	uint64_t arenas_at, bytes = h->segment.bytes;
 	int rc;
 
+	(void)arg;
 	if (bytes < sizeof(*s))
 		return -EPROTO;
 	arenas_at = load_relaxed(&s->arenas_at);
@@ -95,66 +96,37 @@ static int attach(struct ipck_heap *h)
 
 /* ---- life ---- */
 
-/* One way from "a segment was had, or not" to a handle. */
-static int finish(struct ipck_heap **out, struct ipck_heap *h, int rc)
-{
-	if (rc == 0)
-		rc = attach(h);
-	if (rc == 0) {
-		*out = h;
-		return 0;
-	}
-	segment_close(&h->segment);
-	free(h);
-	return rc;
-}
-
-static int begin(struct ipck_heap **h, struct ipck_heap_opts *own, const struct ipck_heap_opts *opts)
-{
-	int rc = opts_copy(own, sizeof(*own), opts);
-
-	if (rc < 0)
-		return rc;
-	*h = calloc(1, sizeof(**h));
-	return *h ? 0 : -ENOMEM;
-}
+static const struct handle_kind kind = {SEGMENT_HEAP, sizeof(struct ipck_heap), attach};
 
 int ipck_heap_create(struct ipck_heap **out, const char *name, const struct ipck_heap_opts *opts)
 {
 	struct ipck_heap_opts own;
-	struct shape shape;
+	struct shape shape = {0};
 	struct segment_plan plan = {.kind = SEGMENT_HEAP, .name = name, .init = init, .arg = &shape};
-	struct ipck_heap *h;
-	int rc = begin(&h, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
 	if (rc < 0)
 		return rc;
-	rc = choose_shape(&shape, &own);
-	if (rc == 0) {
-		plan.bytes = shape.bytes;
-		plan.reserved = shape.table_at;
-		plan.mode = own.mode;
-		rc = segment_create(&h->segment, &plan);
-	}
-	return finish(out, h, rc);
+	plan.bytes = choose_shape(&shape, &own);
+	plan.reserved = shape.table_at;
+	plan.mode = own.mode;
+	return handle_create(out, &kind, &plan);
 }
 
 int ipck_heap_open(struct ipck_heap **out, const char *name, const struct ipck_heap_opts *opts)
 {
 	struct ipck_heap_opts own;
-	struct ipck_heap *h;
-	int rc = begin(&h, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	return rc < 0 ? rc : finish(out, h, segment_open(&h->segment, SEGMENT_HEAP, name, own.any_owner));
+	return rc < 0 ? rc : handle_open(out, &kind, name, own.any_owner);
 }
 
 int ipck_heap_open_fd(struct ipck_heap **out, int fd, const struct ipck_heap_opts *opts)
 {
 	struct ipck_heap_opts own;
-	struct ipck_heap *h;
-	int rc = begin(&h, &own, opts);
+	int rc = opts_copy(&own, sizeof(own), opts);
 
-	return rc < 0 ? rc : finish(out, h, segment_open_fd(&h->segment, SEGMENT_HEAP, fd, own.any_owner));
+	return rc < 0 ? rc : handle_open_fd(out, &kind, fd, own.any_owner);
 }
 
 int ipck_heap_fd(const struct ipck_heap *h)
@@ -164,10 +136,7 @@ int ipck_heap_fd(const struct ipck_heap *h)
 
 void ipck_heap_close(struct ipck_heap *h)
 {
-	if (!h)
-		return;
-	segment_close(&h->segment);
-	free(h);
+	handle_close(h);
 }
 
 int ipck_heap_unlink(const char *name)

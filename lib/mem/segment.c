@@ -121,7 +121,7 @@ int segment_create(struct segment *seg, const struct segment_plan *plan)
 	struct making making = {.plan = plan};
 	int fd;
 
-	if (plan->bytes == 0 || plan->bytes > PTRDIFF_MAX - 2 * SEGMENT_HEADER)
+	if (plan->bytes == 0 || plan->bytes > PTRDIFF_MAX - 2 * SEGMENT_HEADER || (plan->mode & ~(mode_t)0777))
 		return -EINVAL;
 	if (plan->name)
 		fd = shmfile_create(plan->name, plan->mode ? plan->mode : 0600, fill, filled, &making);

@@ -57,10 +57,10 @@ struct segment {
 struct segment_plan {
 	enum segment_kind kind;
 	const char *name; /* NULL: anonymous */
-	size_t bytes;     /* of the body: reserved at once, zeroed */
+	size_t bytes;     /* of the body: reserved at once, zeroed; 0: -EINVAL */
 	size_t reserved;  /* if not 0, only so many; the rest by segment_reserve, before it is used */
 	size_t reach;     /* bytes of address space for segment_grow; 0: just bytes */
-	mode_t mode;      /* of a named one; 0 is 0600 */
+	mode_t mode;      /* of a named one, nothing but permissions; 0 is 0600 */
 	/* Makes what lies in it whole, before anybody can find it; 0, or -errno.  May be called
 	 * again, for another file.  NULL: zeroes are. */
 	int (*init)(void *body, void *arg);
