@@ -39,6 +39,18 @@ static uint64_t choose_shape(struct shape *shape, const struct ipck_dict_opts *o
 	return bytes;
 }
 
+static int choose_seed(uint64_t *seed)
+{
+	ssize_t n;
+
+	do
+		n = getrandom(seed, sizeof(*seed), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == sizeof(*seed) ? 0 : -EIO;
+}
+
 static int init(void *body, void *arg)
 {
 	const struct shape *shape = arg;
@@ -47,8 +59,8 @@ static int init(void *body, void *arg)
 
 	s->shards = shape->shards;
 	s->arenas_at = shape->arenas_at;
-	if (rc == 0 && getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed))
-		rc = -errno;
+	if (rc == 0)
+		rc = choose_seed(&s->seed);
 	return rc < 0 ? rc : slab_init((char *)body + shape->arenas_at, shape->shards);
 }
 

@@ -71,6 +71,8 @@ static void damage(struct ipck_dict *d, const uint8_t change[4])
 	struct slab_arena *a = &d->slabs.arena[change[0] / 8 % d->slabs.arenas];
 	struct pages *p = &d->slabs.pages;
 	uint64_t index = dict_index(d, a), index_size = index ? MIN(index_bytes(index), 384u) : 0;
+	/* What was damaged before says nothing. */
+	bool has_index = dict_is_within(d, index_offset(index), index_size);
 	size_t place = change[1] | (size_t)change[2] << 8, pages = (size_t)p->shm->frontier;
 	const struct part parts[] = {
 		{(char *)&a->spare, offsetof(struct slab_arena, redo) - offsetof(struct slab_arena, spare)},
@@ -78,13 +80,10 @@ static void damage(struct ipck_dict *d, const uint8_t change[4])
 		{(char *)&p->shm->frontier, offsetof(struct pages_shm, redo) - offsetof(struct pages_shm, frontier)},
 		{(char *)p->table, pages * sizeof(struct page)},
 		{p->body + p->first_at, pages * PAGE_BYTES},
-		{p->body + index_offset(index), index_size},
+		{p->body + (has_index ? index_offset(index) : 0), has_index ? index_size : 0},
 	};
 	const struct part *part = &parts[change[0] % ARRAY_SIZE(parts)];
 
-	/* What was damaged before says nothing. */
-	if (part == &parts[5] && !dict_is_within(d, index_offset(index), index_size))
-		return;
 	if (pages > p->count || !part->size)
 		return;
 	if (change[0] % ARRAY_SIZE(parts) >= 3 && !pages_hold(p, p->first_at, pages * PAGE_BYTES))
