@@ -158,14 +158,12 @@ static int put(struct test_random *random, uint64_t key, uint64_t from, const ch
 			return ipck_dict_replace(dict, &key, 8, bytes, size);
 		return ipck_dict_insert(dict, &key, 8, bytes, size);
 	case 1:
-		if (is_there(from)) {
-			fill(old, size_of(from), whose(key, from));
-			return ipck_dict_swap(dict, &key, 8, old, size_of(from), bytes, size);
-		}
-		/* fall through */
-	default:
-		return ipck_dict_set(dict, &key, 8, bytes, size);
+		if (!is_there(from))
+			break;
+		fill(old, size_of(from), whose(key, from));
+		return ipck_dict_swap(dict, &key, 8, old, size_of(from), bytes, size);
 	}
+	return ipck_dict_set(dict, &key, 8, bytes, size);
 }
 
 /* In one of the ways that there are.  It cannot fail but for memory. */
