@@ -190,14 +190,12 @@ static int put(struct test_random *random, uint64_t key, uint64_t from, const ch
 			return ipck_dict_replace(dict, id.bytes, id.size, bytes, size);
 		return ipck_dict_insert(dict, id.bytes, id.size, bytes, size);
 	case 1:
-		if (is_there(from)) {
-			fill(old, size_of(from), whose(key, from));
-			return ipck_dict_swap(dict, id.bytes, id.size, old, size_of(from), bytes, size);
-		}
-		/* fall through */
-	default:
-		return ipck_dict_set(dict, id.bytes, id.size, bytes, size);
+		if (!is_there(from))
+			break;
+		fill(old, size_of(from), whose(key, from));
+		return ipck_dict_swap(dict, id.bytes, id.size, old, size_of(from), bytes, size);
 	}
+	return ipck_dict_set(dict, id.bytes, id.size, bytes, size);
 }
 
 /* In one of the ways that there are.  It cannot fail but for memory. */
