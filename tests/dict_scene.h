@@ -17,7 +17,7 @@
 #define SCENE_OTHERS 2000
 #define SCENE_RANGES 60
 #define SCENE_ABSENT (-1)
-#define SCENE_SHARD 3
+#define SCENE_SHARD 1
 
 enum {
 	SCENE_CLEARS = 1, /* the victim removes all keys */

@@ -72,7 +72,8 @@ static void marks(struct scene *s)
 /* An index without cells, and no room. */
 static void full_of_records(struct scene *s, unsigned n)
 {
-	scene_others(s, n, SIZE);
+	scene_others(s, 1, SIZE);
+	scene_others(s, n - 1, 8);
 	kill_check(!has_cells(s));
 }
 

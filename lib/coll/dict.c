@@ -14,6 +14,7 @@
 #define SHARDS_MIN 64
 #define SHARDS_MAX 1024
 #define SHARD_BYTES ((size_t)1 << 20)
+#define SHARD_BYTES_MIN ((size_t)1 << 15) /* each has pages of its own */
 
 struct shape {
 	uint64_t shards, arenas_at, table_at, pages;
@@ -28,7 +29,7 @@ static uint64_t choose_shape(struct shape *shape, const struct ipck_dict_opts *o
 		return 0;
 	while (n < SHARDS_MAX && n * SHARD_BYTES < bytes)
 		n *= 2;
-	while (n > 1 && n * sizeof(struct slab_arena) * 4 > bytes)
+	while (n > 1 && n * SHARD_BYTES_MIN > bytes)
 		n /= 2;
 	shape->shards = n;
 	shape->arenas_at = ROUND_UP(sizeof(struct dict_shm), (uint64_t)FALSE_SHARING);

@@ -16,6 +16,8 @@
  *	delete:        DELETED, or empty where the line has another empty one; the counts; the record or
  *	               cell is freed.
  *	grow:          a larger index is taken and filled; its place; the old one is freed.
+ *	sweep:         where there is no memory to grow: words move nearer to where they are looked for
+ *	               first, one by one; then empty instead of DELETED where that means the same.
  * A cell is free where its word does not lead to it; that it becomes so is counted by `reuse`, as
  * for what is freed else.  It needs no undo: nobody reads a free one.
  *
@@ -137,6 +139,11 @@ static inline const uint64_t *dict_words(const struct ipck_dict *d, uint64_t off
 	return (const uint64_t *)(const void *)(d->slabs.pages.body + offset);
 }
 
+static inline uint64_t *dict_ptr(const struct ipck_dict *d, uint64_t offset)
+{
+	return (uint64_t *)(void *)(d->slabs.pages.body + offset);
+}
+
 static inline uint64_t dict_word(const struct ipck_dict *d, uint64_t offset)
 {
 	return load_acquire(dict_words(d, offset));
@@ -180,11 +187,31 @@ int dict_store(struct ipck_dict *d, const struct dict_place *place, const struct
                size_t size);
 int dict_remove(struct ipck_dict *d, const struct dict_place *place);
 
-/* Under the lock: another index of the shard, with room for as many keys again. */
-int dict_reindex(struct ipck_dict *d, struct slab_arena *shard, bool cells);
+/* Of a slot whose word does not lead to its cell. */
+void dict_write_cell(const struct ipck_dict *d, uint64_t slot, uint64_t key, uint64_t value);
 
 /* Whether the value that is there is this one. */
 bool dict_same_value(const struct ipck_dict *d, const struct dict_item *item, const void *value, size_t size);
+
+/* ---- dict_index.c: with the shard's lock ---- */
+
+/* Whether both may be in a cell. */
+static inline bool dict_is_small(size_t key_size, size_t size)
+{
+	return key_size <= SLOT_SMALL && size <= SLOT_SMALL;
+}
+
+/*
+ * Room for one more key in the index, with a value of that size; item: where it goes.  Without memory for another
+ * index it gets slower before it is full: -ENOSPC.
+ */
+int dict_make_room(struct ipck_dict *d, struct slab_arena *shard, const struct dict_key *key, size_t size,
+                   struct dict_item *item);
+
+/* When no key is left. */
+int dict_drop_index(struct ipck_dict *d, struct slab_arena *shard);
+
+/* ---- dict_all.c ---- */
 
 /* All of a shard, one by one: calls visit until it returns other than 0. */
 typedef int dict_visit(struct ipck_dict *d, const struct dict_item *item, void *arg);

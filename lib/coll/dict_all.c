@@ -3,6 +3,7 @@
 #include "coll/dict.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static struct slab_arena *shard_at(const struct ipck_dict *d, uint32_t i)
@@ -36,7 +37,7 @@ ssize_t ipck_dict_length(struct ipck_dict *d)
 
 	for (uint32_t i = 0; i < d->slabs.arenas; i++)
 		keys += load_acquire(&shard_at(d, i)->own[SHARD_KEYS]);
-	return (ssize_t)keys;
+	return keys > SSIZE_MAX ? -EPROTO : (ssize_t)keys;
 }
 
 /* ---- clear ---- */
@@ -53,14 +54,6 @@ static int remove_one(struct ipck_dict *d, const struct dict_item *item, void *a
 	return rc;
 }
 
-/* What is full can be cleared, too: the index stays as it is. */
-static int shrink_index(struct ipck_dict *d, struct slab_arena *shard)
-{
-	int rc = dict_reindex(d, shard, dict_index(d, shard) & INDEX_CELLS);
-
-	return rc == -ENOSPC ? 0 : rc;
-}
-
 int ipck_dict_clear(struct ipck_dict *d)
 {
 	int rc = 0;
@@ -72,8 +65,8 @@ int ipck_dict_clear(struct ipck_dict *d)
 		if (rc < 0)
 			break;
 		rc = dict_each(d, place.shard, remove_one, &place);
-		if (rc == 0 && dict_index(d, place.shard))
-			rc = shrink_index(d, place.shard);
+		if (rc == 0)
+			rc = dict_drop_index(d, place.shard);
 		dict_unlock(d, &place);
 	}
 	return MIN(rc, 0);
@@ -255,6 +248,15 @@ static int check_one(struct ipck_dict *d, const struct dict_item *item, void *ar
 	               : -EPROTO;
 }
 
+static uint64_t count_filled(const struct ipck_dict *d, uint64_t place)
+{
+	uint64_t filled = 0;
+
+	for (uint64_t i = 0; place && i < index_slots(place); i++)
+		filled += dict_word(d, index_slot(place, i)) != SLOT_EMPTY;
+	return filled;
+}
+
 /* Its records and its index are all of its blocks. */
 static int check_shard(struct ipck_dict *d, struct slab_arena *shard)
 {
@@ -263,7 +265,8 @@ static int check_shard(struct ipck_dict *d, struct slab_arena *shard)
 
 	if (rc == 0)
 		rc = dict_each(d, shard, check_one, &w);
-	if (rc == 0 && (w.keys != shard->own[SHARD_KEYS] || w.blocks != shard->blocks))
+	if (rc == 0 && (w.keys != shard->own[SHARD_KEYS] || w.blocks != shard->blocks ||
+	                count_filled(d, dict_index(d, shard)) > shard->own[SHARD_FILLED]))
 		rc = -EPROTO;
 	return rc;
 }

@@ -51,12 +51,16 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-#define HASH_FACTOR UINT64_C(0xd1b54a32d192ed03)
+#define HASH_A UINT64_C(0x9e3779b97f4a7c15)
+#define HASH_B UINT64_C(0xd1b54a32d192ed03)
 
-/* The hash of a key with this last word; h: of those before it, or the seed. */
+/*
+ * The hash of a key with this last word; h: of those before it, or the seed.  (With one product less, words of two
+ * equal halves are many in some lines.)
+ */
 static inline uint64_t hash_word(uint64_t h, uint64_t last, size_t size)
 {
-	return hash_mix(h ^ last, HASH_FACTOR ^ size << 32);
+	return hash_mix(hash_mix(h ^ last, HASH_B ^ size), HASH_A);
 }
 
 static ALWAYS_INLINE struct dict_key make_key(uint64_t seed, const void *bytes, size_t size)
@@ -69,7 +73,7 @@ static ALWAYS_INLINE struct dict_key make_key(uint64_t seed, const void *bytes, 
 	} else if (size > 8) {
 		for (size_t i = 0; i < (size - 1) / 8; i++) {
 			memcpy(&word, (const char *)bytes + 8 * i, 8);
-			h = hash_mix(h ^ word, HASH_FACTOR);
+			h = hash_mix(h ^ word, HASH_B);
 		}
 		key.last = last_word(bytes, size);
 	} else {

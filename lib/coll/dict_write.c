@@ -6,11 +6,6 @@
 
 #include "base/bulk.h"
 
-static inline uint64_t *word_ptr(const struct ipck_dict *d, uint64_t offset)
-{
-	return (uint64_t *)(void *)(d->slabs.pages.body + offset);
-}
-
 /* ---- records ---- */
 
 /* Up to 8 bytes as a word. */
@@ -30,125 +25,19 @@ static void write_bytes(const struct ipck_dict *d, uint64_t at, const char *from
 	size_t whole = size & ~(size_t)7;
 
 	if (whole == 8)
-		store_release(word_ptr(d, at), small_word(from, 8));
+		store_release(dict_ptr(d, at), small_word(from, 8));
 	else if (whole)
-		bulk_store(word_ptr(d, at), from, whole);
+		bulk_store(dict_ptr(d, at), from, whole);
 	if (size > whole)
-		store_release(word_ptr(d, at + whole), short_word(from + whole, size - whole));
+		store_release(dict_ptr(d, at + whole), short_word(from + whole, size - whole));
 }
 
 static void write_record(const struct ipck_dict *d, uint64_t record, const struct dict_key *key, const void *value,
                          size_t size)
 {
-	store_release(word_ptr(d, record), record_sizes(key->size, size));
+	store_release(dict_ptr(d, record), record_sizes(key->size, size));
 	write_bytes(d, record + 8, key->bytes, key->size);
 	write_bytes(d, record + 8 + padded(key->size), value, size);
-}
-
-/* ---- the index ---- */
-
-static bool is_small(const struct dict_key *key, size_t size)
-{
-	return key->size <= SLOT_SMALL && size <= SLOT_SMALL;
-}
-
-/* Of a slot whose word is none. */
-static void write_cell(const struct ipck_dict *d, uint64_t slot, uint64_t key, uint64_t value)
-{
-	store_release(word_ptr(d, slot_cell(slot)), key);
-	store_release(word_ptr(d, slot_cell(slot) + 8), value);
-}
-
-static bool has_items_in_cells(const struct ipck_dict *d, uint64_t place)
-{
-	for (uint64_t i = 0; (place & INDEX_CELLS) && i < index_slots(place); i++)
-		if (word_is_in_cell(load_relaxed(word_ptr(d, index_slot(place, i)))))
-			return true;
-	return false;
-}
-
-/* Into the first empty slot, with what is in its cell. */
-static void put_word(const struct ipck_dict *d, uint64_t from, uint64_t place, uint64_t word)
-{
-	uint64_t i = LINE_SLOTS * index_line(place, word_tag(word)), slot = index_slot(place, i);
-
-	while (load_relaxed(word_ptr(d, slot)) != SLOT_EMPTY) {
-		i = (i + 1) & (index_slots(place) - 1);
-		slot = index_slot(place, i);
-	}
-	if (word_is_in_cell(word))
-		write_cell(d, slot, dict_word(d, slot_cell(from)), dict_word(d, slot_cell(from) + 8));
-	store_release(word_ptr(d, slot), word);
-}
-
-/* All words of one index, 0: none, into another.  -EPROTO: there are more than keys. */
-static int fill_index(const struct ipck_dict *d, uint64_t from, uint64_t to)
-{
-	uint64_t filled = 0;
-
-	for (uint64_t i = 0; i < index_slots(to); i++)
-		store_release(word_ptr(d, index_slot(to, i)), SLOT_EMPTY);
-	for (uint64_t i = 0; from && i < index_slots(from); i++) {
-		uint64_t slot = index_slot(from, i), word = load_relaxed(word_ptr(d, slot));
-
-		if (word <= SLOT_DELETED)
-			continue;
-		if (++filled == index_slots(to) || (word_is_in_cell(word) && !(from & to & INDEX_CELLS)))
-			return -EPROTO;
-		put_word(d, slot, to, word);
-	}
-	return 0;
-}
-
-static uint64_t choose_shape(const struct ipck_dict *d, uint64_t old, uint64_t keys, bool cells)
-{
-	unsigned log = INDEX_LOG_MIN;
-
-	while (log < INDEX_LOG_MAX && UINT64_C(1) << log < 2 * (keys + 1))
-		log++;
-	return index_shape(log, cells || has_items_in_cells(d, old));
-}
-
-int dict_reindex(struct ipck_dict *d, struct slab_arena *shard, bool cells)
-{
-	uint64_t old = dict_index(d, shard), keys = load_relaxed(&shard->own[SHARD_KEYS]), place;
-	uint64_t *index = &slab_front(&d->slabs, shard)->own[FRONT_INDEX];
-	struct change c;
-	int rc;
-
-	if (old && !dict_has_index(d, old))
-		return -EPROTO;
-	place = choose_shape(d, old, keys, cells);
-	if (2 * keys >= index_slots(place))
-		return -ENOSPC;
-	rc = slab_prepare(&d->slabs, shard, index_bytes(place));
-	if (rc < 0)
-		return rc;
-	change_begin(&c, d->slabs.pages.body);
-	/* Stored first, as the rest follows from it. */
-	change_set(&c, index, 0);
-	place |= slab_take(&d->slabs, shard, &c, index_bytes(place));
-	rc = fill_index(d, old, place);
-	change_set(&c, index, place);
-	change_set(&c, &shard->own[SHARD_FILLED], keys);
-	if (rc == 0 && old)
-		rc = slab_free(&d->slabs, shard, &c, index_offset(old));
-	if (rc == 0)
-		redo_do(&shard->redo, &c);
-	return rc;
-}
-
-/* Room for one more key in the index.  Without memory for another one it gets slower before it is full. */
-static int make_room(struct ipck_dict *d, struct slab_arena *shard, bool small)
-{
-	uint64_t place = dict_index(d, shard), filled = load_relaxed(&shard->own[SHARD_FILLED]);
-	uint64_t keys = load_relaxed(&shard->own[SHARD_KEYS]);
-	int rc;
-
-	if (likely(place != 0 && 4 * (filled + 1) <= 3 * index_slots(place)))
-		return 0;
-	rc = dict_reindex(d, shard, small);
-	return rc == -ENOSPC && place != 0 && 8 * (keys + 1) <= 7 * index_slots(place) ? 0 : rc;
 }
 
 /* ---- with the lock ---- */
@@ -160,18 +49,24 @@ static void take_record(struct ipck_dict *d, struct slab_arena *shard, struct ch
 	uint64_t record;
 
 	change_begin(c, d->slabs.pages.body);
-	change_set(c, word_ptr(d, slot), 0);
+	change_set(c, dict_ptr(d, slot), 0);
 	record = slab_take(&d->slabs, shard, c, record_bytes(record_sizes(key->size, size)));
 	write_record(d, record, key, value, size);
-	change_set(c, word_ptr(d, slot), word_of_record(slot_tag(key->hash), record));
+	change_set(c, dict_ptr(d, slot), word_of_record(slot_tag(key->hash), record));
+}
+
+void dict_write_cell(const struct ipck_dict *d, uint64_t slot, uint64_t key, uint64_t value)
+{
+	store_release(dict_ptr(d, slot_cell(slot)), key);
+	store_release(dict_ptr(d, slot_cell(slot) + 8), value);
 }
 
 static void take_cell(struct ipck_dict *d, struct change *c, uint64_t slot, const struct dict_key *key,
                       const void *value, size_t size)
 {
-	write_cell(d, slot, key->last, small_word(value, size));
+	dict_write_cell(d, slot, key->last, small_word(value, size));
 	change_begin(c, d->slabs.pages.body);
-	change_set(c, word_ptr(d, slot), word_in_cell(slot_tag(key->hash), key->size, size));
+	change_set(c, dict_ptr(d, slot), word_in_cell(slot_tag(key->hash), key->size, size));
 }
 
 /* The record; of a cell readers are told. */
@@ -186,14 +81,14 @@ static int free_item(struct ipck_dict *d, struct slab_arena *shard, struct chang
 static bool goes_into_cell(const struct ipck_dict *d, const struct slab_arena *shard, const struct dict_key *key,
                            size_t size)
 {
-	return is_small(key, size) && (dict_index(d, shard) & INDEX_CELLS);
+	return dict_is_small(key->size, size) && (dict_index(d, shard) & INDEX_CELLS);
 }
 
 /* Nothing is prepared for what goes into a cell. */
 static int prepare(struct ipck_dict *d, struct slab_arena *shard, const struct dict_key *key, size_t size,
-                   bool *in_cell)
+                   struct dict_item *item, bool *in_cell)
 {
-	int rc = make_room(d, shard, is_small(key, size));
+	int rc = dict_make_room(d, shard, key, size, item);
 
 	*in_cell = goes_into_cell(d, shard, key, size);
 	if (rc < 0 || *in_cell)
@@ -205,16 +100,13 @@ static int insert(struct ipck_dict *d, const struct dict_place *place, const str
                   size_t size)
 {
 	struct slab_arena *shard = place->shard;
-	uint64_t index = dict_index(d, shard);
 	struct dict_item item = place->item;
 	struct change c;
 	bool in_cell;
-	int rc = prepare(d, shard, key, size, &in_cell);
+	int rc = prepare(d, shard, key, size, &item, &in_cell);
 
 	if (rc < 0)
 		return rc;
-	if (unlikely(dict_index(d, shard) != index))
-		(void)dict_find(d, shard, key, &item);
 	if (unlikely(item.slot == 0))
 		return -EPROTO;
 	if (in_cell)
@@ -222,7 +114,7 @@ static int insert(struct ipck_dict *d, const struct dict_place *place, const str
 	else
 		take_record(d, shard, &c, item.slot, key, value, size);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) + 1);
-	if (load_relaxed(word_ptr(d, item.slot)) == SLOT_EMPTY)
+	if (load_relaxed(dict_ptr(d, item.slot)) == SLOT_EMPTY)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) + 1);
 	redo_do(&shard->redo, &c);
 	return IPCK_CREATED;
@@ -232,7 +124,7 @@ static int insert(struct ipck_dict *d, const struct dict_place *place, const str
 static void replace_word(const struct ipck_dict *d, const struct dict_item *item, const void *value, size_t size)
 {
 	if (size > 0)
-		store_release(word_ptr(d, item->value), small_word(value, size));
+		store_release(dict_ptr(d, item->value), small_word(value, size));
 }
 
 /* From a cell to a record, or back, or to another record: a cell that is in use cannot be written to. */
@@ -285,7 +177,7 @@ int dict_remove(struct ipck_dict *d, const struct dict_place *place)
 	int rc;
 
 	change_begin(&c, d->slabs.pages.body);
-	change_set(&c, word_ptr(d, place->item.slot), last ? SLOT_EMPTY : SLOT_DELETED);
+	change_set(&c, dict_ptr(d, place->item.slot), last ? SLOT_EMPTY : SLOT_DELETED);
 	change_set(&c, &shard->own[SHARD_KEYS], load_relaxed(&shard->own[SHARD_KEYS]) - 1);
 	if (last)
 		change_set(&c, &shard->own[SHARD_FILLED], load_relaxed(&shard->own[SHARD_FILLED]) - 1);
@@ -447,7 +339,7 @@ static int add(struct ipck_dict *d, const struct dict_place *place, const struct
 		return insert(d, place, key, value, sizeof(*value));
 	if (place->item.sizes >> 32 != sizeof(*value))
 		return -EINVAL;
-	at = word_ptr(d, place->item.value);
+	at = dict_ptr(d, place->item.value);
 	*value += load_relaxed(at);
 	store_release(at, *value);
 	return 0;

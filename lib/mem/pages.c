@@ -8,7 +8,7 @@
 #define LONG_RUN 16
 /* How many pages more are reserved than are taken. */
 #define AHEAD_MIN 16
-#define AHEAD_MAX 4096
+#define AHEAD_MAX 1024
 /* How many runs of a bin are looked at for one that is long enough, as long as there are other ways. */
 #define TRIES 8
 

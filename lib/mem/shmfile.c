@@ -78,7 +78,7 @@ int shmfile_reserve(int fd, size_t offset, size_t bytes)
 		rc = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
 	while (rc == EINTR);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc == EFBIG ? -ENOSPC : -rc;
+	return rc == EFBIG || rc == ENOMEM ? -ENOSPC : -rc;
 }
 
 void shmfile_release(int fd, size_t offset, size_t bytes)
