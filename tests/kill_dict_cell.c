@@ -114,6 +114,46 @@ static void full_of_marks(struct scene *s)
 	kill_check(shard(s)->own[SHARD_FILLED] == INDEX_KEYS && has_cells(s));
 }
 
+static uint64_t free_pages(const struct scene *s)
+{
+	return s->dict->slabs.pages.count - s->dict->slabs.pages.shm->used;
+}
+
+/* Other shards take all pages; what scene_ready puts there has room. */
+static void take_pages(struct scene *s)
+{
+	for (uint32_t i = 1; i < 3; i++)
+		scene_other_key(s, scene_key(s, SCENE_SHARD + i, -1), 30);
+	while (free_pages(s) > 5)
+		scene_other_key(s, scene_key(s, SCENE_SHARD + 1, -1), SCENE_LARGE);
+	while (free_pages(s) > 0)
+		scene_other_key(s, scene_key(s, SCENE_SHARD + 1, -1), 2000);
+}
+
+/*
+ * One slot is empty, there is no memory for a larger index, and all keys of a line are in the next one: the victim
+ * moves them back, and empties what is deleted.
+ */
+static void full_of_passed(struct scene *s)
+{
+	uint64_t keys[5];
+
+	for (unsigned i = 0; i < 5; i++) {
+		keys[i] = scene_key(s, SCENE_SHARD, 0);
+		kill_check(ipck_dict_set(s->dict, &keys[i], 8, &keys[i], 8) == IPCK_CREATED);
+	}
+	for (unsigned i = 0; i < 7; i++)
+		scene_other_key(s, scene_key(s, SCENE_SHARD, 0), 8);
+	take_pages(s);
+	scene_other_key(s, scene_key(s, SCENE_SHARD, 0), 8);
+	for (unsigned i = 0; i < 5; i++) {
+		kill_check(ipck_dict_delete(s->dict, &keys[i], 8) == 0);
+		if (i < 2)
+			scene_other_key(s, scene_key(s, SCENE_SHARD, 1), 8);
+	}
+	kill_check(shard(s)->own[SHARD_FILLED] == 2 * LINE_SLOTS - 1);
+}
+
 #define SETUP SCENE_SETUP
 #define CLEARS (SCENE_CLEARS | SCENE_LITTLE)
 
@@ -142,6 +182,7 @@ SETUP(gets_cells, SCENE_APART, SCENE_ABSENT, 8, full_of_records(s, INDEX_KEYS))
 SETUP(gets_cells_beside, 0, SCENE_ABSENT, 8, full_of_records(s, INDEX_KEYS - 1))
 SETUP(loses_cells, SCENE_APART, SCENE_ABSENT, SIZE, unused_cells(s))
 SETUP(anew, SCENE_APART, SCENE_ABSENT, 8, full_of_marks(s))
+SETUP(passed, SCENE_LITTLE | SCENE_ALONE, SCENE_ABSENT, 8, full_of_passed(s))
 SETUP(some, CLEARS | SCENE_ALONE, 8, SCENE_ABSENT, cells_and_records(s))
 SETUP(some_beside, CLEARS, 8, SCENE_ABSENT, cells_and_records(s))
 SETUP(update_new, SCENE_APART, SCENE_ABSENT, 8, cells(s))
@@ -211,6 +252,7 @@ static struct kill_sweep sweeps[] = {
 	SWEEP("pop", goes, victim_pop, prove_record),
 	SWEEP("grow with cells", grows, victim_grow, prove_cell),
 	SWEEP("grow to cells", gets_cells, victim_grow, prove_cell),
+	SWEEP("sweep", passed, victim_set, prove_cell),
 	SWEEP("clear", some, victim_clear, scene_prove),
 	SWEEP("set first", empty, victim_set, prove_cell),
 	SWEEP("set in cell", absent, victim_set, prove_cell),
