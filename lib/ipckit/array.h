@@ -79,15 +79,15 @@ IPCK_END_DECLS
  * prices_append(array, price, &i).  -EINVAL: the records have another size.
  */
 #define IPCK_ARRAY_TYPE(name, type) \
-	static inline int name##_get(struct ipck_array *array, size_t i, type *value) \
+	IPCK_UNUSED static inline int name##_get(struct ipck_array *array, size_t i, type *value) \
 	{ \
 		return ipck_array_record(array) == sizeof(type) ? ipck_array_get(array, i, value) : -EINVAL; \
 	} \
-	static inline int name##_set(struct ipck_array *array, size_t i, type value) \
+	IPCK_UNUSED static inline int name##_set(struct ipck_array *array, size_t i, type value) \
 	{ \
 		return ipck_array_record(array) == sizeof(type) ? ipck_array_set(array, i, &value) : -EINVAL; \
 	} \
-	static inline int name##_append(struct ipck_array *array, type value, size_t *i) \
+	IPCK_UNUSED static inline int name##_append(struct ipck_array *array, type value, size_t *i) \
 	{ \
 		return ipck_array_record(array) == sizeof(type) ? ipck_array_append(array, &value, i) : -EINVAL; \
 	}

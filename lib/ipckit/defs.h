@@ -31,9 +31,11 @@
 #if defined(__GNUC__)
 #define IPCK_API __attribute__((visibility("default")))
 #define IPCK_MUST_CHECK __attribute__((warn_unused_result))
+#define IPCK_UNUSED __attribute__((unused))
 #else
 #define IPCK_API
 #define IPCK_MUST_CHECK
+#define IPCK_UNUSED
 #endif
 
 /* Notices: bits of a result >= 0. */
