@@ -55,7 +55,8 @@ IPCK_API int ipck_dict_unlink(const char *name);
 
 /*
  * Copies the value into `size` bytes and returns its size.  -ENOENT: no such key.
- * -EMSGSIZE: it is longer; its size is stored in *needed unless that is NULL.
+ * -EMSGSIZE: it is longer; its size is stored in *needed unless that is NULL.  Where it
+ * fails, the bytes may have been written to: by a value that was replaced meanwhile.
  */
 IPCK_API IPCK_MUST_CHECK ssize_t ipck_dict_get(struct ipck_dict *dict, const void *key, size_t key_size, void *value,
                                                size_t size, size_t *needed);
