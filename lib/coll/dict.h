@@ -193,7 +193,7 @@ void dict_write_cell(const struct ipck_dict *d, uint64_t slot, uint64_t key, uin
 /* Whether the value that is there is this one. */
 bool dict_same_value(const struct ipck_dict *d, const struct dict_item *item, const void *value, size_t size);
 
-/* ---- dict_index.c: with the shard's lock ---- */
+/* ---- dict_grow.c: with the shard's lock ---- */
 
 /* Whether both may be in a cell. */
 static inline bool dict_is_small(size_t key_size, size_t size)
