@@ -86,8 +86,6 @@ static int reindex(struct ipck_dict *d, struct slab_arena *shard, bool small)
 	struct change c;
 	int rc;
 
-	if (old && !dict_has_index(d, old))
-		return -EPROTO;
 	place = choose_shape(d, old, keys, small);
 	if (2 * keys >= index_slots(place))
 		return -ENOSPC;
@@ -149,12 +147,12 @@ static void move_word(struct ipck_dict *d, struct slab_arena *shard, uint64_t fr
 	redo_do(&shard->redo, &c);
 }
 
-/* A deleted slot on the way to a line from where its key begins to be looked for; 0: none. */
+/* A deleted slot on the way to a line from where its key begins to be looked for, near that; 0: none. */
 static uint64_t nearer_slot(const struct ipck_dict *d, uint64_t place, uint64_t word, uint64_t line)
 {
-	uint64_t mask = index_lines(place) - 1;
+	uint64_t mask = index_lines(place) - 1, at = index_line(place, word_tag(word));
 
-	for (uint64_t at = index_line(place, word_tag(word)); at != line; at = (at + 1) & mask)
+	for (unsigned n = 0; n < LOOK_MAX && at != line; n++, at = (at + 1) & mask)
 		for (uint64_t i = 0; i < LINE_SLOTS; i++)
 			if (dict_word(d, index_slot(place, LINE_SLOTS * at + i)) == SLOT_DELETED)
 				return index_slot(place, LINE_SLOTS * at + i);
@@ -214,6 +212,8 @@ int dict_make_room(struct ipck_dict *d, struct slab_arena *shard, const struct d
 
 	if (likely(place != 0 && 4 * filled <= 3 * slots))
 		return 0;
+	if (place != 0 && !dict_has_index(d, place))
+		return -EPROTO;
 	/* It is tried again now and then only. */
 	if (place != 0 && !full && !dirty && filled % (slots / 16) != 0)
 		return 0;

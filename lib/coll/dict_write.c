@@ -197,11 +197,11 @@ bool dict_same_value(const struct ipck_dict *d, const struct dict_item *item, co
 static void prefetch_line(const struct ipck_dict *d, const struct slab_arena *shard, uint64_t hash)
 {
 	uint64_t place = dict_index(d, shard), step = index_step(place);
-	/* It may lead anywhere, which no pointer may. */
-	uintptr_t line = (uintptr_t)d->slabs.pages.body + index_offset(place) + step * index_line(place, slot_tag(hash));
+	uint64_t line = index_offset(place) + step * index_line(place, slot_tag(hash));
 
+	/* It may be anywhere, where no pointer may lead. */
 	for (uint64_t at = 0; at < step; at += CACHE_LINE)
-		__builtin_prefetch((const void *)(line + at));
+		__builtin_prefetch((const void *)((uintptr_t)d->slabs.pages.body + line + at));
 }
 
 int dict_lock(struct ipck_dict *d, const struct dict_key *key, struct dict_place *place)
