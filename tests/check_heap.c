@@ -58,7 +58,7 @@ static bool is_filled(const unsigned char *bytes, size_t size, unsigned char wit
 }
 
 /* What another one does to a slot just before its block is looked at. */
-static uint64_t *freed_meanwhile;
+static _Thread_local uint64_t *freed_meanwhile;
 
 size_t __real_slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
 size_t __wrap_slab_size(const struct slabs *s, uint64_t block, uint32_t *arena);
