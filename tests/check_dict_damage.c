@@ -166,6 +166,28 @@ START_TEST(iterated)
 }
 END_TEST
 
+static int to_one(const void **value, size_t *size, void *arg)
+{
+	*value = arg;
+	*size = 8;
+	return IPCK_DICT_SET;
+}
+
+/* What is an index for some, and none for others, is no reason to begin again for ever. */
+START_TEST(updated)
+{
+	uint64_t one = 1, key = 7;
+	struct ipck_dict *d;
+
+	ck_ok(ipck_dict_create(&d, NULL, NULL));
+	ck_assert_int_eq(ipck_dict_set(d, &key, 4, "0123456789", 10), IPCK_CREATED);
+	for (uint32_t i = 0; i < d->slabs.arenas; i++)
+		slab_front(&d->slabs, &d->slabs.arena[i])->own[FRONT_INDEX] &= ~UINT64_C(31);
+	ck_err(ipck_dict_update(d, &key, 4, to_one, &one), EPROTO);
+	ipck_dict_close(d);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("dict_damage");
@@ -174,6 +196,7 @@ int main(void)
 	tcase_add_test(tc, shapes);
 	tcase_add_test(tc, truncated);
 	tcase_add_test(tc, iterated);
+	tcase_add_test(tc, updated);
 	tc = test_case(s, "used");
 	test_set_limit(tc, 120);
 	tcase_add_test(tc, damaged);

@@ -35,11 +35,16 @@ static int apply(struct ipck_dict *d, const struct dict_key *key, const struct o
                  size_t size)
 {
 	struct dict_place place;
+	uint64_t index;
 	int rc = dict_lock(d, key, &place);
 
 	if (rc < 0)
 		return rc;
-	if (old->there ? !dict_same_value(d, &place.item, old->value, old->size) : place.item.word != 0)
+	index = dict_index(d, place.shard);
+	/* A damaged one is an index for some who look, and none for others: it would have changed for ever. */
+	if (index && !dict_has_index(d, index))
+		rc = -EPROTO;
+	else if (old->there ? !dict_same_value(d, &place.item, old->value, old->size) : place.item.word != 0)
 		rc = 1;
 	else if (what == IPCK_DICT_SET)
 		rc = store(d, &place, key, value, size);
