@@ -2,8 +2,9 @@
 /*
  * The accesses to words that several threads or processes share.  The names are
  * the orderings; there is no default.  Thread sanitizer does not see fences: they
- * are for bulk.h, which makes it words instead.  The words are plain integers of 16, 32 or 64 bits, naturally
- * aligned, so that they can stand in public structs and in segments.
+ * are for bulk.h, which makes it words instead.  The words are plain integers of 16,
+ * 32 or 64 bits, naturally aligned, so that they can stand in public structs and in
+ * segments.
  *
  * seq is for the one pattern that needs store-load order between two words: "I
  * published, is anybody asleep?" against "I said that I sleep, was anything

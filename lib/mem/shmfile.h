@@ -37,7 +37,7 @@ int shmfile_unlink(const char *name);
 /* Of the file that has that name now. */
 int shmfile_inode(const char *name, ino_t *inode);
 
-/* Memory for a part of the file, which grows to it: -ENOSPC, -ENOMEM. */
+/* Memory for a part of the file, which grows to it: -ENOSPC, also where the system has none. */
 int shmfile_reserve(int fd, size_t offset, size_t bytes);
 
 /* Gives the memory of a part back to the system; it reads as zero. */
